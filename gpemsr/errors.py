@@ -1,0 +1,28 @@
+"""Errors that a user can mend, and how a command reports them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class InputError(ValueError):
+    """Bad input: a file, option or value that does not fit. Its text is one clear line for the user.
+
+    The text says what is wrong, where, and what would fit.
+    """
+
+
+def command(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def run(*args, **kwargs) -> int:
+        try:
+            return main(*args, **kwargs) or 0
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+
+    return run
