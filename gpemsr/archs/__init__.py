@@ -1,0 +1,8 @@
+"""Networks: tensors in, tensors out, registered in BasicSR's ``ARCH_REGISTRY``.
+
+Importing this package imports BasicSR and registers every ``*_arch.py`` of it.
+"""
+
+from gpemsr.registration import import_members
+
+import_members(__name__)

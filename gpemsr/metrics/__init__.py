@@ -1,0 +1,8 @@
+"""Metrics that BasicSR lacks, registered in its ``METRIC_REGISTRY``.
+
+Importing this package imports BasicSR and registers every ``*_metric.py`` of it.
+"""
+
+from gpemsr.registration import import_members
+
+import_members(__name__)
