@@ -8,9 +8,17 @@ points (``gpemsr-train``, ``gpemsr-test``) only, never by importing an architect
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sys
+import tempfile
 import types
-from collections.abc import Iterator
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
 
 
 @contextlib.contextmanager
@@ -34,3 +42,217 @@ def importable_basicsr() -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
+    """Set ``owner.name`` to ``make(the function that was there)``, once however often it is called."""
+    original = getattr(owner, name)
+    if getattr(original, "mends", None) is None:
+        replacement = functools.wraps(original)(make(original))
+        replacement.mends = original  # type: ignore[attr-defined]
+        setattr(owner, name, replacement)
+
+
+def apply() -> None:
+    """Install every lasting mend below into the imported BasicSR. Repeatable."""
+    validate_video_on_any_device()
+    resume_without_cuda()
+    distribute_without_cuda()
+    wrap_networks_on_any_device()
+    save_whole_files()
+    parse_options_safely()
+
+
+def working_root() -> str:
+    """Return the folder below which ``experiments/``, ``results/`` and ``tb_logger/`` go: the working directory.
+
+    ``python -m basicsr.train`` uses the folder that holds the installed BasicSR, i.e. site-packages.
+    """
+    return os.getcwd()
+
+
+def validate_video_on_any_device() -> None:
+    """Let ``VideoBaseModel`` and ``VideoRecurrentModel`` validate on the CPU and save images while training.
+
+    BasicSR puts its table of results on 'cuda'; it is made here beforehand, on the model's device, anew for
+    each data set (so that several validation sets work), and reduced over the ranks by BasicSR as before.
+    ``VideoRecurrentModel`` squeezes the item in place after ``feed_data``, which on the CPU also changes
+    ``self.lq``: it is given tensors of their own shape on the same memory. With ``save_img`` in training
+    BasicSR raises NotImplementedError: the pictures go to ``visualization/<set>/<folder>/<name>_<iteration>.png``.
+    """
+    import torch
+    from basicsr.models.video_base_model import VideoBaseModel
+    from basicsr.models.video_recurrent_model import VideoRecurrentModel
+
+    def make(original: Callable) -> Callable:
+        def dist_validation(self, dataloader, current_iter, tb_logger, save_img):
+            options, feed_data = self.opt, self.feed_data
+            metrics = options["val"].get("metrics")
+            val = {**options["val"], "metrics": metrics}
+            if metrics is not None:
+                counts = Counter(dataloader.dataset.data_info["folder"])
+                self.metric_results = {
+                    folder: torch.zeros(count, len(metrics), device=self.device) for folder, count in counts.items()
+                }
+            self.opt = {**options, "val": val}
+            if save_img and options["is_train"]:
+                label = str(current_iter)
+                self.opt |= {"is_train": False, "name": label, "val": {**val, "suffix": label}}
+            self.feed_data = lambda data: feed_data(
+                {key: value.detach() if torch.is_tensor(value) else value for key, value in data.items()}
+            )
+            try:
+                original(self, dataloader, current_iter, tb_logger, save_img)
+            finally:
+                self.opt = options
+                del self.feed_data
+
+        return dist_validation
+
+    _replace(VideoBaseModel, "dist_validation", make)
+    _replace(VideoRecurrentModel, "dist_validation", make)
+
+
+def resume_without_cuda() -> None:
+    """Let training resume without CUDA and from the experiment's own folder.
+
+    BasicSR asks for the current CUDA device and looks for ``--auto_resume`` states under a relative
+    ``experiments/``, wherever the experiment is. States are read into main memory, without running pickled
+    code; the optimisers move theirs to their parameters' device.
+    """
+    import basicsr.train
+    import torch
+    from basicsr.utils import check_resume
+
+    def load_resume_state(opt):
+        path = opt["path"].get("resume_state")
+        if opt["auto_resume"]:
+            states = Path(opt["path"]["training_states"]).glob("*.state")
+            path = max(states, key=lambda state: float(state.stem), default=None)
+        if path is None:
+            return None
+        opt["path"]["resume_state"] = str(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        check_resume(opt, state["iter"])
+        return state
+
+    _replace(basicsr.train, "load_resume_state", lambda original: load_resume_state)
+
+
+def distribute_without_cuda() -> None:
+    """Let ``--launcher pytorch`` (torchrun) and ``--launcher slurm`` work on machines without CUDA, with gloo.
+
+    BasicSR takes the rank modulo the number of GPUs (ZeroDivisionError) and always asks for nccl.
+    """
+    import basicsr.utils.dist_util
+    import basicsr.utils.options
+    import torch
+
+    def make(original: Callable) -> Callable:
+        def init_dist(launcher, backend="nccl", **kwargs):
+            if torch.cuda.is_available():
+                return original(launcher, backend, **kwargs)
+            with (
+                mock.patch.object(torch.cuda, "device_count", return_value=1),
+                mock.patch.object(torch.cuda, "set_device"),
+            ):
+                return original(launcher, "gloo", **kwargs)
+
+        return init_dist
+
+    _replace(basicsr.utils.dist_util, "init_dist", make)
+    basicsr.utils.options.init_dist = basicsr.utils.dist_util.init_dist
+
+
+def wrap_networks_on_any_device() -> None:
+    """Let ``BaseModel.model_to_device`` wrap a network for DDP on the CPU, where ``device_ids`` must be None.
+
+    The option ``use_static_graph: true`` (later BasicSR versions have it) is honoured too.
+    """
+    from basicsr.models.base_model import BaseModel
+    from torch.nn.parallel import DistributedDataParallel
+
+    def make(original: Callable) -> Callable:
+        def model_to_device(self, net):
+            if self.opt["dist"] and self.device.type == "cpu":
+                unused = self.opt.get("find_unused_parameters", False)
+                net = DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)
+            else:
+                net = original(self, net)
+            if self.opt["dist"] and self.opt.get("use_static_graph", False):
+                net._set_static_graph()
+            return net
+
+        return model_to_device
+
+    _replace(BaseModel, "model_to_device", make)
+
+
+def save_whole_files() -> None:
+    """Let checkpoints and training states appear under their names only when they are whole.
+
+    BasicSR writes them in place, so that a run killed while it saves leaves a truncated state, which
+    ``--auto_resume`` then takes. They are written to a hidden folder beside and renamed; one that could not
+    be written (BasicSR logs it and trains on) leaves nothing.
+    """
+    from basicsr.models.base_model import BaseModel
+    from basicsr.utils.dist_util import get_dist_info
+
+    def staged(folder_key: str) -> Callable[[Callable], Callable]:
+        def make(original: Callable) -> Callable:
+            def save(self, *args, **kwargs):
+                if get_dist_info()[0] != 0:
+                    return
+                paths = self.opt["path"]
+                final = Path(paths[folder_key])
+                with tempfile.TemporaryDirectory(dir=final, prefix=".saving_") as stage:
+                    paths[folder_key] = stage
+                    try:
+                        original(self, *args, **kwargs)
+                    finally:
+                        paths[folder_key] = str(final)
+                    for written in filter(zipfile.is_zipfile, Path(stage).iterdir()):
+                        written.replace(final / written.name)
+
+            return save
+
+        return make
+
+    _replace(BaseModel, "save_network", staged("models"))
+    _replace(BaseModel, "save_training_state", staged("training_states"))
+
+
+def parse_options_safely() -> None:
+    """Let option files and ``--force_yml`` be data only, and take torchrun's spelling ``--local-rank``.
+
+    BasicSR reads files with PyYAML's full loader and ``--force_yml`` by ``exec`` and ``eval``: both run code
+    from a file or a shell history. See :mod:`gpemsr.options` for what is read instead.
+    """
+    import basicsr.test
+    import basicsr.train
+    import basicsr.utils.options
+
+    from gpemsr.options import override, read_options, split_force_yml
+
+    def make(original: Callable) -> Callable:
+        def parse_options(root_path, is_train=True):
+            argv = [
+                "--local_rank" + argument[12:] if argument.split("=")[0] == "--local-rank" else argument
+                for argument in sys.argv
+            ]
+            rest, forced = split_force_yml(argv[1:])
+            reader = types.SimpleNamespace(load=lambda stream, Loader: override(read_options(stream.name), forced))
+            with (
+                mock.patch.object(sys, "argv", [argv[0], *rest]),
+                mock.patch.object(basicsr.utils.options, "yaml", reader),
+                mock.patch.object(basicsr.utils.options, "ordered_yaml", lambda: (None, None)),
+            ):
+                opt, args = original(root_path, is_train)
+            args.force_yml = forced or None
+            return opt, args
+
+        return parse_options
+
+    _replace(basicsr.utils.options, "parse_options", make)
+    basicsr.train.parse_options = basicsr.utils.options.parse_options
+    basicsr.test.parse_options = basicsr.utils.options.parse_options

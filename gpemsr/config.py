@@ -1,0 +1,5 @@
+"""(being written) checks an option file before anything is built."""
+
+
+def check_options(options, file, is_train):
+    pass
