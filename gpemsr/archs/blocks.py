@@ -1,0 +1,74 @@
+"""Building blocks shared by the VQGAN and the latent indexer."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """3x3 convolution with padding 1; ``stride=2`` halves the size ("down")."""
+    return nn.Conv2d(in_channels, out_channels, 3, stride, 1)
+
+
+def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """3x3 transposed convolution that doubles the size."""
+    return nn.ConvTranspose2d(in_channels, out_channels, 3, 2, 1, output_padding=1)
+
+
+def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Repeat the last row and column of ``x`` (..., h, w) until h and w are multiples of ``multiple``."""
+    h, w = x.shape[-2:]
+    bottom, right = -h % multiple, -w % multiple
+    if not (bottom or right):
+        return x
+    flat = x.reshape(-1, 1, h, w)
+    flat = F.pad(flat, (0, right, 0, bottom), mode="replicate")
+    return flat.reshape(*x.shape[:-2], h + bottom, w + right)
+
+
+class ResBlock(nn.Module):
+    """(conv3, GroupNorm, ReLU) twice, plus the input (through a 1x1 convolution if the width changes).
+
+    Args:
+        in_channels: width of the input.
+        out_channels: width of the output, a multiple of ``norm_groups``.
+        norm_groups: groups of the GroupNorm layers.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm_groups: int = 32) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            conv3(in_channels, out_channels),
+            nn.GroupNorm(norm_groups, out_channels, eps=1e-6),
+            nn.ReLU(inplace=True),
+            conv3(out_channels, out_channels),
+            nn.GroupNorm(norm_groups, out_channels, eps=1e-6),
+            nn.ReLU(inplace=True),
+        )
+        self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, in_channels, h, w) -> (b, out_channels, h, w)."""
+        return self.shortcut(x) + self.block(x)
+
+
+class NonLocal(nn.Module):
+    """Single-head self-attention over all positions of a feature map, with a residual connection."""
+
+    def __init__(self, channels: int, norm_groups: int = 32) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(norm_groups, channels, eps=1e-6)
+        self.q = nn.Conv2d(channels, channels, 1)
+        self.k = nn.Conv2d(channels, channels, 1)
+        self.v = nn.Conv2d(channels, channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, c, h, w) -> (b, c, h, w)."""
+        y = self.norm(x)
+        q, k, v = (conv(y).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q, self.k, self.v))
+        y = F.scaled_dot_product_attention(q, k, v)  # (b, 1, h*w, c)
+        y = y.squeeze(1).transpose(1, 2).reshape(x.shape)
+        return x + self.proj(y)

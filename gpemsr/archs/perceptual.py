@@ -1,0 +1,91 @@
+"""Frozen feature extractors that compare a reference image with its LR section."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.models import VGG19_Weights
+from torchvision.models.vgg import cfgs, make_layers
+
+from gpemsr.archs.vqgan_arch import VQGAN
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+DOWNLOAD = "download"
+# layer -> entries of torchvision's VGG19 configuration ("E"), and modules of its `features`, up to that layer
+VGG19_DEPTH = {"relu1_2": (2, 4), "relu2_2": (5, 9), "relu3_4": (10, 18)}
+
+
+def load_vgg19(weights: str) -> dict[str, torch.Tensor]:
+    """torchvision's VGG19 state dict, from a file or (``"download"``) from torchvision's cache or site."""
+    if weights == DOWNLOAD:
+        return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+    return torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
+
+
+class VGG19Features(nn.Module):
+    """VGG19 up to one layer and no deeper, frozen.
+
+    Args:
+        layer: ``relu1_2``, ``relu2_2`` or ``relu3_4``.
+        weights: path of torchvision's VGG19 state dict, ``"download"``, or None (weights come with a checkpoint).
+        normalize: apply ImageNet's mean and standard deviation first.
+    """
+
+    def __init__(self, layer: str, weights: str | None = DOWNLOAD, normalize: bool = False) -> None:
+        super().__init__()
+        entries, modules = VGG19_DEPTH[layer]
+        self.features = make_layers(cfgs["E"][:entries])[:modules]
+        self.normalize = normalize
+        if weights is not None:
+            state = load_vgg19(weights)
+            self.load_state_dict({key: state[key] for key in self.state_dict()})
+        self.requires_grad_(False)
+
+    def forward(self, img: torch.Tensor) -> torch.Tensor:
+        """(b, 1, H, W) in [0, 1] -> features (b, c, H/2^k, W/2^k) of the layer."""
+        if self.normalize:
+            mean, std = (img.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
+            return self.features((img - mean) / std)  # one channel broadcasts to three
+        return self.features(img.expand(-1, 3, -1, -1))
+
+
+class EncoderFeatures(nn.Module):
+    """The first layers of a frozen stage I encoder: features learned from EM, nothing to download.
+
+    The encoder's layers are used, not owned: they stay part of the VQGAN's state dict.
+
+    Args:
+        vqgan: stage I network with its encoder.
+        steps: 0 for the full-size features before the first residual step, k for those after k of them (1/2^k).
+    """
+
+    def __init__(self, vqgan: VQGAN, steps: int = 0) -> None:
+        super().__init__()
+        self._layers = (vqgan.encoder.stem, *vqgan.encoder.steps[:steps])
+
+    def forward(self, img: torch.Tensor) -> torch.Tensor:
+        """(b, 1, H, W) in [0, 1] -> features (b, c, H/2^steps, W/2^steps)."""
+        for layer in self._layers:
+            img = layer(img)
+        return img
+
+
+def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
+    """Cosine similarity of the non-overlapping patches of two feature maps.
+
+    Args:
+        a, b: (n, c, H, W), H and W multiples of ``patch``.
+        patch: side of a patch, all of whose c * patch^2 values make one vector.
+
+    Returns:
+        (n, 1, H/patch, W/patch) in [-1, 1].
+    """
+
+    def inner(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d((x * y).sum(1, keepdim=True), patch, divisor_override=1)
+
+    return inner(a, b) / (inner(a, a).sqrt().clamp_min(1e-12) * inner(b, b).sqrt().clamp_min(1e-12))
