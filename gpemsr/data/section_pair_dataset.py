@@ -1,0 +1,70 @@
+"""LR sections with their HR sections, or aligned crops of both: what stage II, the indexer, learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from gpemsr.compat import importable_basicsr
+from gpemsr.data.section_pairs import CropOptions, PairKeys, SectionPairs, check_crop, check_pair, parse_options
+from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, section_key, to_tensor
+
+with importable_basicsr():
+    from basicsr.utils.registry import DATASET_REGISTRY
+
+
+class SectionPairOptions(CropOptions, PairKeys):
+    """Option keys of :class:`SectionPairDataset`."""
+
+
+@DATASET_REGISTRY.register()
+class SectionPairDataset(Dataset):
+    """One item per section: ``lq`` float32 (1, h, w) and ``gt`` (1, scale * h, scale * w), both in [0, 1].
+
+    A random crop aligned to the LR grid, flipped and rotated alike in LR and HR.
+
+    Args:
+        opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
+
+    Raises:
+        InputError: an option does not fit, LR and HR do not belong together or are smaller than ``gt_size``.
+    """
+
+    Options: type[CropOptions] = SectionPairOptions
+
+    @classmethod
+    def check_options(cls, opt: Mapping[str, Any]) -> None:
+        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        check_crop(opt, paired=True)
+        check_pair(opt)
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        self.opt = opt
+        self._options = parse_options(self.Options, opt, self.check_options)
+        self._pairs = SectionPairs(self._options, self._options.gt_size)
+        self._random = WorkerRandom()
+
+    def __len__(self) -> int:
+        return len(self._pairs.sections)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
+        volume, section = self._pairs.sections[index]
+        rng, shape, size = self._random(), self._pairs.lq_shape(volume), self._options.gt_size
+        crop = shape if size is None else (size // self._pairs.scale, size // self._pairs.scale)
+        rectangle = (*random_origin(rng, shape, crop), *crop)
+        augment = Augmentation.draw(rng, self._options.use_hflip, self._options.use_rot)
+        name = image_name(volume, section)
+        return {
+            "lq": to_tensor(augment(self._read_lq(volume, section, rectangle))),
+            "gt": to_tensor(augment(self._pairs.read_gt(volume, section, *rectangle))),
+            "key": section_key(volume, section),
+            "lq_path": name,
+            "gt_path": name,
+        }
+
+    def _read_lq(self, volume: str, section: int, rectangle: tuple[int, int, int, int]) -> np.ndarray:
+        return self._pairs.read_lq(volume, section, *rectangle)
