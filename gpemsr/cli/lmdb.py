@@ -1,0 +1,161 @@
+"""``gpemsr-lmdb``: make LMDBs of HR and LR sections from an EM volume."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from gpemsr.errors import InputError, command
+
+EXAMPLES = """examples:
+  a TIFF stack, scales 8 and 16, the last six sections kept for testing:
+    gpemsr-lmdb stack.tif --out datasets --name cell --scales 8 16 --split train=0-23 test=24-29 --voxel-size 50 4 4
+  a CREMI file whose sections 14 and 74 are damaged:
+    gpemsr-lmdb sample_C.hdf --dataset volumes/raw --out datasets --name cremi_c --missing-sections 14 74
+  every 4th section of an isotropic volume, a corner of it, low-dose LR sections:
+    gpemsr-lmdb fib.zarr --out datasets --name fib --every 4 --crop :,0:240,0:240 --degradation em --dose 30
+  read LMDBs back:
+    gpemsr-lmdb --verify datasets/*.lmdb
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parse = argparse.ArgumentParser(
+        prog="gpemsr-lmdb",
+        description="Make LMDBs of the HR sections of an EM volume and of the LR sections made from them. "
+        "Writes <out>/<name>[_<split>]_hr.lmdb and <out>/<name>[_<split>]_lr_x<scale>.lmdb.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parse.add_argument(
+        "input", nargs="*", type=Path, help="multi-page TIFF, folder of section images, HDF5 file, Zarr or OME-Zarr; "
+        "without --out and with --verify: LMDBs to read back"
+    )
+    parse.add_argument("--dataset", help="data set in an HDF5 file (default volumes/raw) or array in a Zarr group")
+    parse.add_argument("--out", type=Path, help="folder for the LMDBs")
+    parse.add_argument("--name", help="name of the LMDBs and of the volume (default: the input's)")
+    parse.add_argument("--scales", nargs="+", type=int, default=[8], metavar="R", help="LR scales (default 8)")
+    parse.add_argument(
+        "--degradation", choices=("bicubic", "area", "em"), default="bicubic", help="how LR is made (default bicubic)"
+    )
+    parse.add_argument("--seed", type=int, default=0, help="of the noise of --degradation em (default 0)")
+    parse.add_argument("--dose", type=float, help="em: electrons per LR pixel of full intensity (default 50)")
+    parse.add_argument("--read-noise", type=float, help="em: read noise in electrons (default 1)")
+    parse.add_argument("--blur", type=float, help="em: standard deviation of the beam in LR pixels (default 0.5)")
+    parse.add_argument(
+        "--split", nargs="+", default=[], metavar="NAME=A-B", help="section numbers A to B (included) of each split"
+    )
+    parse.add_argument(
+        "--crop", default=":,:,:", metavar="Z0:Z1,Y0:Y1,X0:X1", help="use a part; ends not included, may be left out"
+    )
+    parse.add_argument("--every", type=int, default=1, metavar="K", help="take every K-th section (default 1)")
+    parse.add_argument(
+        "--tile", type=int, default=2048, metavar="N",
+        help="store sections with a side longer than N as tiles of N (default 2048; 0: never)",
+    )
+    parse.add_argument(
+        "--missing-sections", nargs="+", type=int, default=[], metavar="Z",
+        help="sections known to be damaged; each is replaced by the nearest earlier valid one, and recorded",
+    )
+    parse.add_argument(
+        "--on-missing", choices=("refuse", "replace"), default="refuse",
+        help="section numbers missing in a folder of images (default refuse)",
+    )
+    parse.add_argument(
+        "--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="in nm, if the input does not say or is wrong"
+    )
+    parse.add_argument("--overwrite", action="store_true", help="replace LMDBs of the same names")
+    parse.add_argument("--verify", action="store_true", help="read everything back, after writing or of given LMDBs")
+    return parse  # fmt: skip
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for input that does not fit)."""
+    arguments = parser().parse_args(argv)
+    if arguments.out is None:
+        if not arguments.verify or not arguments.input:
+            raise InputError("give an input and --out, or LMDBs and --verify (see gpemsr-lmdb -h)")
+        return _verify(arguments.input)
+    if len(arguments.input) != 1:
+        raise InputError(f"{len(arguments.input)} inputs; one fits (see gpemsr-lmdb -h)")
+    from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
+    from gpemsr.data.volume_reader import open_volume
+
+    source = arguments.input[0]
+    job = LmdbJob(
+        out=arguments.out,
+        name=arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", source.name.split(".")[0]),
+        scales=arguments.scales,
+        degradation=arguments.degradation,
+        seed=arguments.seed,
+        splits=parse_splits(arguments.split),
+        crop=parse_crop(arguments.crop),
+        every=arguments.every,
+        tile=arguments.tile or None,
+        missing=arguments.missing_sections,
+        overwrite=arguments.overwrite,
+    )
+    for parameter in ("dose", "read_noise", "blur"):
+        value = getattr(arguments, parameter)
+        if value is not None:
+            if job.degradation != "em":
+                raise InputError(f"--{parameter.replace('_', '-')} fits with --degradation em only")
+            job.em[parameter] = value
+    voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
+    with open_volume(source, arguments.dataset, voxel_size, on_missing=arguments.on_missing) as volume:
+        paths = make_lmdbs(volume, job)
+        _summarise(volume, paths)
+    return _verify(paths) if arguments.verify else 0
+
+
+def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:
+    """``["train=0-23", "test=24-29"]`` -> ``{"train": (0, 23), "test": (24, 29)}``."""
+    splits: dict[str, tuple[int, int]] = {}
+    for text in texts:
+        match = re.fullmatch(r"([^=]+)=(\d+)-(\d+)", text)
+        if match is None:
+            raise InputError(f"--split {text} does not fit; such as train=0-23 does")
+        if match[1] in splits:
+            raise InputError(f"--split names {match[1]} twice")
+        splits[match[1]] = (int(match[2]), int(match[3]))
+    return splits
+
+
+def parse_crop(text: str):
+    """``"0:50,:,16:"`` -> ``((0, 50), (None, None), (16, None))``: z, y, x; ends not included."""
+    parts = text.split(",")
+    matches = [re.fullmatch(r"(\d*):(\d*)", part.strip()) for part in parts]
+    if len(parts) != 3 or None in matches:
+        raise InputError(f"--crop {text} does not fit; such as 0:50,0:1024,256:1280 or :,:,0:512 does")
+    return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
+
+
+def _summarise(volume, paths: list[Path]) -> None:
+    from gpemsr.data.section_store import read_metadata
+
+    if volume.voxel_size is None:
+        print(f"{volume.source}: voxel size unknown; --voxel-size gives it")
+    for path in paths:
+        for entry in read_metadata(path)["volumes"].values():
+            size = entry["voxel_size"]
+            voxels = "" if size is None else f", voxel size (z, y, x) {' x '.join(f'{length:g}' for length in size)} nm"
+            shape = f"{len(entry['sections'])} sections of {entry['height']} x {entry['width']}"
+            print(f"{path}: {shape} {entry['dtype']}{voxels}")
+            if entry["missing_sections"]:
+                pairs = [f"{item['section']} by {item['replaced_by']}" for item in entry["missing_sections"]]
+                print(f"{path}: replaced section {', '.join(pairs)}")
+
+
+def _verify(paths: list[Path]) -> int:
+    from gpemsr.data.em_lmdb import verify
+
+    for path in paths:
+        print(f"{path}: {verify(path, progress=True)} sections read back, all sound")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

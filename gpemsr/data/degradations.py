@@ -1,0 +1,112 @@
+"""HR section -> LR section: the degradations that a training pair is made with.
+
+``bicubic``  MATLAB's antialiased bicubic, BasicSR's ``imresize`` (the paper's protocol).
+``area``     mean over each scale x scale block of pixels.
+``em``       a fast, low-dose scan: Gaussian beam profile, one sample per LR pixel, Poisson shot noise of the
+             electrons counted and Gaussian read noise of the detector.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal
+
+import numpy as np
+
+from gpemsr.errors import InputError
+
+Kind = Literal["bicubic", "area", "em"]
+KINDS: tuple[Kind, ...] = ("bicubic", "area", "em")
+EM_DEFAULTS = {"dose": 50.0, "read_noise": 1.0, "blur": 0.5}
+
+
+def degrade(
+    section: np.ndarray,
+    scale: int,
+    kind: Kind,
+    seed: int | tuple[int, ...] = 0,
+    *,
+    dose: float = EM_DEFAULTS["dose"],
+    read_noise: float = EM_DEFAULTS["read_noise"],
+    blur: float = EM_DEFAULTS["blur"],
+) -> np.ndarray:
+    """Make the LR section of an HR section.
+
+    Args:
+        section: float32 (h, w) in [0, 1]; h and w are multiples of ``scale`` (for ``bicubic`` also >= 2 * scale).
+        scale: HR pixels per LR pixel, >= 1.
+        kind: one of :data:`KINDS`.
+        seed: non-negative integer or integers; fixes the noise of ``em`` and nothing else.
+        dose: ``em``: electrons counted in one LR pixel of intensity 1.
+        read_noise: ``em``: standard deviation of the read noise in electrons.
+        blur: ``em``: standard deviation of the beam profile in LR pixels.
+
+    Returns:
+        float32 (h / scale, w / scale) in [0, 1].
+
+    Raises:
+        InputError: a size, kind or parameter that does not fit.
+    """
+    check_degradation(section.shape, scale, kind, dose=dose, read_noise=read_noise, blur=blur)
+    section = np.asarray(section, np.float32)
+    if kind == "bicubic":
+        lr = _imresize()(section, 1 / scale) if scale > 1 else section
+    elif kind == "area":
+        height, width = section.shape
+        lr = section.reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))
+    else:
+        lr = _count_electrons(_blur_and_sample(section, scale, blur), dose, read_noise, seed)
+    return np.clip(lr, 0, 1, dtype=np.float32)
+
+
+def check_degradation(
+    shape: tuple[int, ...],
+    scale: int,
+    kind: str,
+    *,
+    dose: float = EM_DEFAULTS["dose"],
+    read_noise: float = EM_DEFAULTS["read_noise"],
+    blur: float = EM_DEFAULTS["blur"],
+) -> None:
+    """Raise :class:`InputError` if :func:`degrade` cannot take a section of this ``shape`` with these parameters."""
+    if kind not in KINDS:
+        raise InputError(f"degradation {kind!r} is unknown; one of {', '.join(KINDS)} fits")
+    if scale < 1:
+        raise InputError(f"scale {scale} does not fit; a positive integer does")
+    if len(shape) != 2 or shape[0] % scale or shape[1] % scale or min(shape) < scale:
+        raise InputError(f"a section of shape {tuple(shape)} does not divide by scale {scale}")
+    if kind == "bicubic" and scale > 1 and min(shape) < 2 * scale:
+        raise InputError(f"a section of shape {tuple(shape)} is too small for bicubic x{scale}; {2 * scale} pixels fit")
+    if not (np.isfinite([dose, read_noise, blur]).all() and dose > 0 and read_noise >= 0 and blur >= 0):
+        raise InputError(
+            f"dose {dose}, read noise {read_noise}, blur {blur} do not fit; dose > 0 and read noise, blur >= 0 do"
+        )
+
+
+def _blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
+    """Blur with a Gaussian of ``blur`` LR pixels and take the value at the centre of every LR pixel."""
+    from scipy.ndimage import gaussian_filter1d
+
+    below, above = (scale - 1) // 2, scale // 2  # the centre lies on a pixel (odd scale) or between two (even)
+    for axis in (0, 1):
+        blurred = gaussian_filter1d(section, blur * scale, axis=axis, mode="reflect") if blur else section
+        lower, upper = (blurred[offset::scale] if axis == 0 else blurred[:, offset::scale] for offset in (below, above))
+        section = (lower + upper) / 2
+    return section
+
+
+def _count_electrons(signal: np.ndarray, dose: float, read_noise: float, seed: int | tuple[int, ...]) -> np.ndarray:
+    """Poisson-Gaussian noise: electrons ~ Poisson(dose * signal) + N(0, read_noise^2), scaled back by the dose."""
+    generator = np.random.default_rng(seed)
+    electrons = generator.poisson(dose * np.clip(signal, 0, None)).astype(np.float32)
+    electrons += read_noise * generator.standard_normal(signal.shape, np.float32)
+    return electrons / np.float32(dose)
+
+
+@functools.cache
+def _imresize():
+    from gpemsr.compat import importable_basicsr
+
+    with importable_basicsr():
+        from basicsr.utils.matlab_functions import imresize
+    return imresize

@@ -1,0 +1,286 @@
+"""Writing one LMDB of sections as BasicSR makes them, and reading all of it back.
+
+Values are PNG, keys ``<volume>/<section:08d>`` or, for sections larger than the tile,
+``<volume>/<section:08d>/<row:04d>_<column:04d>``. ``meta_info.txt`` has BasicSR's lines and ``volume.json`` the
+provenance. Keys ascend, so the SHA-256 over all keys and values that ``volume.json`` records can be computed
+while writing and again while reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import cv2
+import lmdb
+import numpy as np
+from tqdm import tqdm
+
+from gpemsr.data.section_store import decode_png, open_section_store, shared_environment
+from gpemsr.errors import InputError
+
+COMPRESS_LEVEL = 1
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it can be part of keys and file names (BasicSR cuts keys at a dot), else raise."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"name {name!r} does not fit; letters, digits, '_' and '-' do")
+    return name
+
+
+class LmdbWriter:
+    """Writes sections into a temporary folder beside ``path``; :meth:`publish` gives it its name.
+
+    As a context manager it removes the temporary folder on leaving, so that an exception leaves nothing. What a
+    killed process of this machine left is removed by the next writer of the same ``path``.
+
+    Args:
+        path: final folder, ``*.lmdb``.
+        tile: sections with a side longer than this are stored as tiles of this size; None: never.
+        metadata: goes into ``volume.json`` beside what the writer adds (see :meth:`finish_volume`).
+
+    Raises:
+        InputError: a full disk, or a folder that cannot be written.
+    """
+
+    def __init__(self, path: Path, tile: int | None, metadata: dict):
+        self.path = path
+        self.tile = tile
+        self.metadata = {**metadata, "volumes": {}}
+        _remove_left_over(path)
+        self._folder = path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
+        self._digest = hashlib.sha256()
+        self._range: tuple[int, int] | None = None
+        with _clear_errors(path):
+            self._folder.mkdir(parents=True)
+            # every transaction is synced to disk once, at the end: the folder has no name before
+            self._environment = lmdb.open(str(self._folder), map_size=2**24, sync=False, metasync=False)
+            self._meta_info = open(self._folder / "meta_info.txt", "w", encoding="ascii")  # noqa: SIM115
+
+    def put(self, volume: str, number: int, section: np.ndarray) -> None:
+        """Add a section (y, x), uint8 or uint16. Keys must ascend."""
+        items = [
+            (key, pixels.shape, _encode_png(pixels)) for key, pixels in _tiles(volume, number, section, self.tile)
+        ]
+        with _clear_errors(self.path):
+            self._commit([(key.encode(), value) for key, _, value in items])
+            for key, (height, width), _ in items:
+                self._meta_info.write(f"{key}.png ({height},{width},1) {COMPRESS_LEVEL}\n")
+        low, high = int(section.min()), int(section.max())
+        self._range = (low, high) if self._range is None else (min(low, self._range[0]), max(high, self._range[1]))
+
+    def _commit(self, items: list[tuple[bytes, bytes]]) -> None:
+        needed = sum(len(value) + 8192 for _, value in items)
+        while True:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    for key, value in items:
+                        if not transaction.put(key, value, append=True):
+                            raise InputError(f"{self.path}: key {key.decode()} does not ascend")
+                break
+            except lmdb.MapFullError:
+                self._environment.set_mapsize(self._environment.info()["map_size"] * 2 + needed)
+        for key, value in items:
+            _update_digest(self._digest, key, value)
+
+    def finish_volume(self, volume: str, section: np.ndarray, entry: dict) -> None:
+        """Record a volume whose sections are all like ``section``; ``entry`` holds the source's part.
+
+        Adds ``height``, ``width``, ``dtype``, ``tile``, ``intensity_range`` (what maps to 0 and 1) and
+        ``observed_range`` (smallest and largest value stored).
+        """
+        self.metadata["volumes"][volume] = {
+            **entry,
+            "height": section.shape[0],
+            "width": section.shape[1],
+            "dtype": str(section.dtype),
+            "intensity_range": [0, int(np.iinfo(section.dtype).max)],
+            "observed_range": list(self._range),
+            "tile": self.tile if _is_tiled(section.shape, self.tile) else None,
+        }
+        self._range = None
+
+    def close(self) -> None:
+        """Complete the files under the temporary name and bring them to disk."""
+        self.metadata["sha256"] = self._digest.hexdigest()
+        with _clear_errors(self.path):
+            self._environment.sync(True)
+            self._environment.close()
+            self._meta_info.close()
+            with open(self._folder / "volume.json", "w", encoding="utf-8") as file:
+                json.dump(self.metadata, file, indent=1)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            (self._folder / "lock.mdb").unlink(missing_ok=True)
+
+    def publish(self, overwrite: bool) -> None:
+        """Rename the closed folder to its final name; an old one is removed only if ``overwrite``."""
+        old = self._folder.with_name(self._folder.name + "-old")
+        with _clear_errors(self.path):
+            if self.path.exists():
+                refuse_existing(self.path, overwrite)
+                os.rename(self.path, old)
+            os.rename(self._folder, self.path)
+            shutil.rmtree(old, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._environment.close()
+        self._meta_info.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise :class:`InputError` if ``path`` exists and may not be overwritten, or is no LMDB."""
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; --overwrite replaces it, another --name keeps it")
+    if path.exists() and not (path / "data.mdb").is_file():
+        raise InputError(f"{path}: exists and is no LMDB, so it is not overwritten")
+
+
+def verify(path: str | Path, progress: bool = False) -> int:
+    """Read an LMDB made by ``gpemsr-lmdb`` back: every key, PNG, size, dtype and the SHA-256 over all of it.
+
+    Returns:
+        The number of sections.
+
+    Raises:
+        InputError: the first thing found wrong, with its key.
+    """
+    path = Path(path)
+    store = open_section_store(path, "lmdb")
+    expected = _expected_entries(store)
+    lines = _lines(path)
+    digest = hashlib.sha256()
+    sections = sum(len(info.sections) for info in store.volumes.values())
+    try:
+        with shared_environment(path).begin(buffers=True) as transaction:
+            entries = tqdm(transaction.cursor(), total=None, unit="image", desc=path.name, disable=not progress)
+            for key, value in entries:
+                name = bytes(key).decode(errors="replace")
+                wanted = next(expected, None)
+                if wanted is None or name != wanted[0]:
+                    raise InputError(f"{path}: holds {name} where {wanted and wanted[0]} should be")
+                _, shape, dtype = wanted
+                _check_png(path, name, value, shape, dtype)
+                line = f"{name}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
+                if next(lines, None) != line:
+                    raise InputError(f"{path / 'meta_info.txt'}: no line {line!r} where it should be")
+                _update_digest(digest, key, value)
+    except lmdb.Error as error:
+        raise InputError(f"{path}: damaged LMDB ({error})") from None
+    missing = next(expected, None)
+    if missing is not None:
+        raise InputError(f"{path}: {missing[0]} is missing")
+    if next(lines, None) is not None:
+        raise InputError(f"{path / 'meta_info.txt'}: has more lines than the LMDB has images")
+    if digest.hexdigest() != store.metadata.get("sha256"):
+        raise InputError(f"{path}: the SHA-256 of its content is not the one in volume.json")
+    return sections
+
+
+def _expected_entries(store):
+    """(key, shape, dtype) of every value, in the order of keys."""
+    for name, info in sorted(store.volumes.items()):
+        tile = store.metadata["volumes"][name]["tile"]
+        for number in info.sections:
+            if tile is None:
+                yield f"{name}/{number:08d}", (info.height, info.width), info.dtype
+                continue
+            for row, top in enumerate(range(0, info.height, tile)):
+                for column, left in enumerate(range(0, info.width, tile)):
+                    shape = (min(tile, info.height - top), min(tile, info.width - left))
+                    yield f"{name}/{number:08d}/{row:04d}_{column:04d}", shape, info.dtype
+
+
+def _lines(path: Path):
+    try:
+        with open(path / "meta_info.txt", encoding="ascii") as file:
+            for line in file:
+                yield line.rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path / 'meta_info.txt'}: damaged ({error})") from None
+
+
+def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], dtype: np.dtype) -> None:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(value)) as image:
+            image.verify()  # the checksums of all PNG chunks, which decoders do not insist on
+    except Exception as error:  # PIL raises many kinds for damaged files
+        raise InputError(f"{path}: {key} is damaged ({str(error)[:120]})") from None
+    pixels = decode_png(value)
+    if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
+        raise InputError(f"{path}: {key} is damaged, or not {shape[0]} x {shape[1]} {dtype}")
+
+
+def _is_tiled(shape: tuple[int, int], tile: int | None) -> bool:
+    return tile is not None and max(shape) > tile
+
+
+def _tiles(volume: str, number: int, section: np.ndarray, tile: int | None):
+    key = f"{volume}/{number:08d}"
+    if not _is_tiled(section.shape, tile):
+        yield key, section
+        return
+    for row, top in enumerate(range(0, section.shape[0], tile)):
+        for column, left in enumerate(range(0, section.shape[1], tile)):
+            yield f"{key}/{row:04d}_{column:04d}", section[top : top + tile, left : left + tile]
+
+
+def _encode_png(pixels: np.ndarray) -> bytes:
+    done, png = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESS_LEVEL])
+    if not done:
+        raise RuntimeError(f"PNG encoding of {pixels.shape} {pixels.dtype} failed")
+    return png.tobytes()
+
+
+def _update_digest(digest, key, value) -> None:
+    digest.update(key)
+    digest.update(len(value).to_bytes(8, "little"))
+    digest.update(value)
+
+
+class _clear_errors:
+    """Turns what the operating system refuses (disk full, no permission) into one clear line."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if isinstance(error, (OSError, lmdb.Error)) and not isinstance(error, lmdb.MapFullError):
+            raise InputError(f"{self.path}: cannot be written ({error})") from error
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary folders of ``path`` whose process of this machine is gone."""
+    prefix = f".{path.name}.tmp-{socket.gethostname()}-"
+    for folder in path.parent.glob(f"{prefix}*") if path.parent.is_dir() else []:
+        owner = folder.name[len(prefix) :]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

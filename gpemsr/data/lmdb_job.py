@@ -1,0 +1,248 @@
+"""A volume -> LMDBs of its HR sections and of their LR sections, for each split and scale, in one pass."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from gpemsr import __version__
+from gpemsr.data.degradations import EM_DEFAULTS, check_degradation, degrade
+from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
+from gpemsr.data.volume import Volume
+from gpemsr.errors import InputError
+
+Range = tuple[int | None, int | None]
+
+
+@dataclass
+class LmdbJob:
+    """What to make of a volume.
+
+    Attributes:
+        out: folder of the LMDBs.
+        name: their name; also the volume's name in the keys.
+        scales: LR scales, e.g. ``[8, 16]``.
+        degradation: see :func:`gpemsr.data.degradations.degrade`.
+        seed: with the scale and the section number it fixes a section's noise, whatever else is made.
+        em: parameters of the degradation ``em``.
+        splits: name -> (first, last) section number, both included; empty: one LMDB of all sections.
+        crop: half-open (start, stop) along z (section numbers), y and x; None = end.
+        every: take every k-th section, counted from the first one of the crop.
+        tile: HR sections with a longer side are stored as tiles of this size; None: never.
+        missing: section numbers known to be damaged, each replaced by the nearest earlier valid one.
+        overwrite: replace LMDBs of the same name.
+    """
+
+    out: Path
+    name: str
+    scales: list[int] = field(default_factory=lambda: [8])
+    degradation: str = "bicubic"
+    seed: int = 0
+    em: dict[str, float] = field(default_factory=lambda: dict(EM_DEFAULTS))
+    splits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    crop: tuple[Range, Range, Range] = ((None, None), (None, None), (None, None))
+    every: int = 1
+    tile: int | None = 2048
+    missing: list[int] = field(default_factory=list)
+    overwrite: bool = False
+
+    def output_path(self, split: str | None, scale: int) -> Path:
+        """``<out>/<name>[_<split>]_hr.lmdb`` for scale 1, else ``..._lr_x<scale>.lmdb``."""
+        stem = self.name if split is None else f"{self.name}_{split}"
+        return self.out / (f"{stem}_hr.lmdb" if scale == 1 else f"{stem}_lr_x{scale}.lmdb")
+
+    @property
+    def outputs(self) -> list[Path]:
+        """Every LMDB that the job makes."""
+        return [self.output_path(split, scale) for split in self.splits or [None] for scale in [1, *self.scales]]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Geometry of a job on a volume: HR rows and columns, and per split the sections and their sources."""
+
+    y: tuple[int, int]
+    x: tuple[int, int]
+    z: tuple[int, int]
+    sections: dict[str | None, list[int]]
+    source_of: dict[int, int]
+
+
+def plan(volume: Volume, job: LmdbJob) -> _Plan:
+    """Check that a job fits its volume and work out what is read for it; reads no voxels.
+
+    Raises:
+        InputError: sizes, section numbers, names or outputs that do not fit.
+    """
+    check_name(job.name)
+    for split in job.splits:
+        check_name(split)
+    if not job.scales or min(job.scales) < 2 or len(set(job.scales)) != len(job.scales):
+        raise InputError(f"scales {job.scales} do not fit; different integers of 2 or more do")
+    largest = max(job.scales)
+    if any(largest % scale for scale in job.scales):
+        raise InputError(f"scales {job.scales}: the largest one must be a multiple of the others")
+    if job.every < 1:
+        raise InputError(f"every {job.every} does not fit; 1 or more does")
+    if job.tile is not None and (job.tile < largest or job.tile % largest):
+        raise InputError(f"tile {job.tile} does not fit; a multiple of the largest scale {largest} does")
+    if job.seed < 0:
+        raise InputError(f"seed {job.seed} does not fit; 0 or more does")
+    numbers = volume.numbers
+    z = _crop(job.crop[0], numbers[0], numbers[-1] + 1, "z", volume)
+    y, x = (
+        _crop(limits, 0, size, axis, volume)
+        for limits, size, axis in zip(job.crop[1:], volume.shape[1:], "yx", strict=True)
+    )
+    y, x = ((start, stop - (stop - start) % largest) for start, stop in (y, x))
+    shape = (y[1] - y[0], x[1] - x[0])
+    for scale in job.scales:
+        check_degradation(shape, scale, job.degradation, **job.em)
+    sections = _split(range(z[0], z[1], job.every), job.splits, z)
+    source_of = {
+        number: _source(number, _first(job, split, z), volume, set(job.missing))
+        for split, chosen in sections.items()
+        for number in chosen
+    }
+    for number in job.missing:
+        if number not in numbers:
+            raise InputError(f"missing section {number}: the volume has {numbers[0]}-{numbers[-1]}")
+    for path in job.outputs:
+        refuse_existing(path, job.overwrite)
+    return _Plan(y, x, z, sections, source_of)
+
+
+def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path]:
+    """Make all LMDBs of a job, reading each section once; none has its name before all are complete.
+
+    Peak memory is a few sections, whatever their number.
+
+    Returns:
+        The paths made.
+
+    Raises:
+        InputError: anything that does not fit, before a file is written; a damaged section; a full disk.
+    """
+    geometry = plan(volume, job)
+    outputs = [(split, scale) for split in geometry.sections for scale in [1, *job.scales]]
+    split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
+    with contextlib.ExitStack() as stack:
+        writers = {
+            (split, scale): stack.enter_context(
+                LmdbWriter(
+                    job.output_path(split, scale),
+                    None if job.tile is None else job.tile // scale,
+                    _metadata(job, split, scale),
+                )
+            )
+            for split, scale in outputs
+        }
+        last: dict[int, np.ndarray] = {}
+        for number in tqdm(sorted(split_of), unit="section", desc=job.name, disable=not progress):
+            section = volume.section(geometry.source_of[number] - volume.numbers[0])
+            hr = np.ascontiguousarray(section[slice(*geometry.y), slice(*geometry.x)])
+            for scale in [1, *job.scales]:
+                last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job)
+                writers[split_of[number], scale].put(job.name, number, last[scale])
+        for (split, scale), writer in writers.items():
+            writer.finish_volume(job.name, last[scale], _entry(volume, job, geometry, split, scale))
+            writer.close()
+        for writer in writers.values():
+            writer.publish(job.overwrite)
+    return [writer.path for writer in writers.values()]
+
+
+def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob) -> np.ndarray:
+    """LR section in the dtype of ``hr`` (rounded, clipped); noise by (seed, scale, section number)."""
+    highest = np.iinfo(hr.dtype).max
+    unit = hr.astype(np.float32) / np.float32(highest)
+    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.em)
+    return np.rint(lr * np.float32(highest)).clip(0, highest).astype(hr.dtype)
+
+
+def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tuple[int, int]:
+    start = first if limits[0] is None else limits[0]
+    stop = end if limits[1] is None else limits[1]
+    if not first <= start < stop <= end:
+        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} does not fit into {first}:{end}")
+    return start, stop
+
+
+def _split(
+    numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int]
+) -> dict[str | None, list[int]]:
+    if not splits:
+        return {None: list(numbers)}
+    taken: dict[int, str] = {}
+    result: dict[str | None, list[int]] = {}
+    for name, (first, last) in splits.items():
+        if not z[0] <= first <= last < z[1]:
+            raise InputError(f"split {name}={first}-{last} does not fit; sections {z[0]}-{z[1] - 1} are there")
+        for number in range(first, last + 1):
+            if number in taken:
+                raise InputError(f"split {name}: section {number} is in split {taken[number]} too")
+            taken[number] = name
+        result[name] = [number for number in numbers if first <= number <= last]
+        if not result[name]:
+            raise InputError(f"split {name}={first}-{last} holds none of the sections taken")
+    return result
+
+
+def _first(job: LmdbJob, split: str | None, z: tuple[int, int]) -> int:
+    return z[0] if split is None else job.splits[split][0]
+
+
+def _source(number: int, first: int, volume: Volume, missing: set[int]) -> int:
+    """The section that is stored for ``number``: itself, or the nearest earlier valid one of the same split."""
+    source = number
+    while source in missing or source in volume.replaced:
+        source -= 1
+        if source < first:
+            raise InputError(
+                f"{volume.source}: section {number} is missing and no valid one from {first} on comes before it; "
+                f"let the crop or split start after it"
+            )
+    return source
+
+
+def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
+    parameters = job.em if job.degradation == "em" else {}
+    return {
+        "format": 1,
+        "gpemsr_version": __version__,
+        "scale": scale,
+        "degradation": None if scale == 1 else {"kind": job.degradation, "seed": job.seed, **parameters},
+        "split": split,
+    }
+
+
+def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, split: str | None, scale: int) -> dict:
+    voxel_size = None
+    if volume.voxel_size is not None:
+        z, y, x = volume.voxel_size
+        voxel_size = [z * job.every, y * scale, x * scale]
+    sections = geometry.sections[split]
+    replaced = [
+        {"section": number, "replaced_by": geometry.source_of[number]}
+        for number in sections
+        if geometry.source_of[number] != number
+    ]
+    return {
+        "source": {
+            "path": str(volume.source),
+            "dataset": volume.dataset,
+            "shape": list(volume.shape),
+            "dtype": str(volume.dtype),
+            "voxel_size": None if volume.voxel_size is None else list(volume.voxel_size),
+        },
+        "voxel_size": voxel_size,
+        "sections": sections,
+        "missing_sections": replaced,
+        "split_range": None if split is None else list(job.splits[split]),
+        "crop": {"z": list(geometry.z), "y": list(geometry.y), "x": list(geometry.x)},
+        "every": job.every,
+    }

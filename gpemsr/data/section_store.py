@@ -1,0 +1,253 @@
+"""Reading sections from LMDBs made by ``gpemsr-lmdb`` and from folders ``<root>/<volume>/<z>.png``."""
+
+from __future__ import annotations
+
+import json
+import threading
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from gpemsr.data.numbered_files import numbered_images, read_image, read_image_header
+from gpemsr.errors import InputError
+
+
+@dataclass(frozen=True)
+class VolumeInfo:
+    """What a store holds of one volume.
+
+    Attributes:
+        name: the volume's name, first part of its keys.
+        sections: ascending section numbers in the source's numbering; every k-th or a split leaves gaps.
+        height: pixels of a section along y.
+        width: pixels of a section along x.
+        dtype: ``uint8`` or ``uint16``.
+        voxel_size: (z, y, x) in nm of the stored pixels, or None if unknown.
+    """
+
+    name: str
+    sections: tuple[int, ...]
+    height: int
+    width: int
+    dtype: np.dtype
+    voxel_size: tuple[float, float, float] | None
+
+
+class SectionStore:
+    """Sections of one or more volumes, read whole or in part. Picklable; safe in DataLoader workers.
+
+    Attributes:
+        volumes: :class:`VolumeInfo` by volume name.
+        metadata: contents of ``volume.json``; empty for a folder without one.
+    """
+
+    def __init__(self, root: Path, volumes: dict[str, VolumeInfo], metadata: dict):
+        self.root = root
+        self.volumes = volumes
+        self.metadata = metadata
+
+    def read(
+        self, volume: str, section: int, y: int = 0, x: int = 0, height: int | None = None, width: int | None = None
+    ) -> np.ndarray:
+        """Read a region of a section; by default all of it.
+
+        Returns:
+            (height, width) in the store's dtype.
+
+        Raises:
+            InputError: no such volume or section, a region outside it, or a damaged file.
+        """
+        if volume not in self.volumes:
+            raise InputError(f"{self.root}: no volume {volume!r}; it holds {', '.join(self.volumes)}")
+        info = self.volumes[volume]
+        height = info.height - y if height is None else height
+        width = info.width - x if width is None else width
+        if y < 0 or x < 0 or height < 1 or width < 1 or y + height > info.height or x + width > info.width:
+            raise InputError(
+                f"{self.root}: region y={y}, x={x}, {height} x {width} lies outside sections of "
+                f"{info.height} x {info.width}"
+            )
+        return self._read(info, section, y, x, height, width)
+
+    def read_float(
+        self, volume: str, section: int, y: int = 0, x: int = 0, height: int | None = None, width: int | None = None
+    ) -> np.ndarray:
+        """As :meth:`read`, as float32 in [0, 1]: the value divided by 255 (uint8) or 65535 (uint16)."""
+        values = self.read(volume, section, y, x, height, width)
+        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+
+    def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        raise NotImplementedError
+
+
+class LmdbSectionStore(SectionStore):
+    """Backend ``lmdb``: the environment is opened at the first read and shared within the process."""
+
+    def __init__(self, root: Path, volumes: dict[str, VolumeInfo], metadata: dict, tiles: dict[str, int | None]):
+        super().__init__(root, volumes, metadata)
+        self._tiles = tiles
+        self._environment = None
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_environment": None}
+
+    def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        tile = self._tiles[info.name]
+        key = f"{info.name}/{section:08d}"
+        if tile is None:
+            return self._decode(key, info, info.height, info.width)[y : y + height, x : x + width].copy()
+        out = np.empty((height, width), info.dtype)
+        for row in range(y // tile, (y + height - 1) // tile + 1):
+            for column in range(x // tile, (x + width - 1) // tile + 1):
+                top, left = row * tile, column * tile
+                pixels = self._decode(
+                    f"{key}/{row:04d}_{column:04d}", info, min(tile, info.height - top), min(tile, info.width - left)
+                )
+                y0, x0 = max(y, top), max(x, left)
+                y1, x1 = min(y + height, top + pixels.shape[0]), min(x + width, left + pixels.shape[1])
+                out[y0 - y : y1 - y, x0 - x : x1 - x] = pixels[y0 - top : y1 - top, x0 - left : x1 - left]
+        return out
+
+    def _decode(self, key: str, info: VolumeInfo, height: int, width: int) -> np.ndarray:
+        if self._environment is None:
+            self._environment = shared_environment(self.root)
+        with self._environment.begin(buffers=True) as transaction:
+            value = transaction.get(key.encode())
+            pixels = None if value is None else decode_png(value)
+        if value is None:
+            raise InputError(f"{self.root}: no section {key}")
+        if pixels is None or pixels.shape != (height, width) or pixels.dtype != info.dtype:
+            raise InputError(f"{self.root}: {key} is damaged; run gpemsr-lmdb --verify on it and make it again")
+        return pixels
+
+
+class DiskSectionStore(SectionStore):
+    """Backend ``disk``: one image file per section, ``<root>/<volume>/<z>.png``."""
+
+    def __init__(self, root: Path, volumes: dict[str, VolumeInfo], metadata: dict, files: dict[str, dict[int, Path]]):
+        super().__init__(root, volumes, metadata)
+        self._files = files
+
+    def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        files = self._files[info.name]
+        if section not in files:
+            raise InputError(f"{self.root}: no section {info.name}/{section}")
+        pixels = read_image(files[section])
+        if pixels.shape != (info.height, info.width) or pixels.dtype != info.dtype:
+            raise InputError(f"{files[section]}: {pixels.shape} {pixels.dtype} is not like the volume's first section")
+        return pixels[y : y + height, x : x + width].copy()
+
+
+def open_section_store(root: str | Path, backend: str) -> SectionStore:
+    """Open ``root`` for reading.
+
+    Args:
+        root: an LMDB folder made by ``gpemsr-lmdb`` (backend ``lmdb``), or a folder that holds one folder of
+            numbered section images per volume (backend ``disk``).
+        backend: ``lmdb`` or ``disk``.
+
+    Raises:
+        InputError: absent, damaged, or of another kind.
+    """
+    root = Path(root)
+    if backend not in ("lmdb", "disk"):
+        raise InputError(f"io_backend {backend!r} is unknown; lmdb or disk fits")
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder" + (" (make it with gpemsr-lmdb)" if backend == "lmdb" else ""))
+    return _open_lmdb(root) if backend == "lmdb" else _open_disk(root)
+
+
+def read_metadata(root: Path) -> dict:
+    """Contents of ``<root>/volume.json``. Raises :class:`InputError` if it is absent or damaged."""
+    path = root / "volume.json"
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{root}: no volume.json, so not an LMDB made by gpemsr-lmdb") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error})") from None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("volumes"), dict):
+        raise InputError(f"{path}: damaged (no volumes named)")
+    return metadata
+
+
+def _open_lmdb(root: Path) -> LmdbSectionStore:
+    metadata = read_metadata(root)
+    volumes, tiles = {}, {}
+    try:
+        for name, entry in metadata["volumes"].items():
+            voxel_size = entry["voxel_size"]
+            volumes[name] = VolumeInfo(
+                name=name,
+                sections=tuple(int(number) for number in entry["sections"]),
+                height=int(entry["height"]),
+                width=int(entry["width"]),
+                dtype=np.dtype(entry["dtype"]),
+                voxel_size=None if voxel_size is None else tuple(float(size) for size in voxel_size),
+            )
+            tiles[name] = entry["tile"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{root / 'volume.json'}: damaged ({type(error).__name__}: {error})") from None
+    shared_environment(root)  # refuses a damaged one now; closed again when nothing refers to it
+    return LmdbSectionStore(root, volumes, metadata, tiles)
+
+
+def _open_disk(root: Path) -> DiskSectionStore:
+    volumes, files = {}, {}
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        images = numbered_images(folder)
+        shapes = {number: read_image_header(path) for number, path in images.items()}
+        first = next(iter(shapes))
+        for number, header in shapes.items():
+            if header != shapes[first]:
+                raise InputError(f"{images[number]}: {header} differs from {images[first].name}: {shapes[first]}")
+        height, width, dtype = shapes[first]
+        volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
+        files[folder.name] = images
+    if not volumes:
+        raise InputError(f"{root}: no folders of section images; <root>/<volume>/<z>.png fits")
+    metadata = json.loads((root / "volume.json").read_text()) if (root / "volume.json").is_file() else {}
+    return DiskSectionStore(root, volumes, metadata, files)
+
+
+def decode_png(value: bytes | memoryview) -> np.ndarray | None:
+    """Decode a grey PNG; None if it cannot be decoded."""
+    try:
+        return cv2.imdecode(np.frombuffer(value, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+
+
+# lmdb allows one environment per path and process, and a forked worker inherits its parent's.
+_environments: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def shared_environment(root: Path):
+    """Open an LMDB read-only, or return the one that this process has open.
+
+    Raises:
+        InputError: absent or damaged (a truncated file would end the process with SIGBUS when read).
+    """
+    import lmdb
+
+    data = root.resolve() / "data.mdb"
+    try:
+        key = (str(data), data.stat().st_ino)
+    except OSError:
+        raise InputError(f"{root}: no data.mdb, so not an LMDB") from None
+    with _lock:
+        environment = _environments.get(key)
+        if environment is None:
+            try:
+                environment = lmdb.open(str(data.parent), readonly=True, lock=False, readahead=False, meminit=False)
+                pages, size = environment.info()["last_pgno"] + 1, environment.stat()["psize"]
+            except lmdb.Error as error:
+                raise InputError(f"{root}: damaged LMDB ({error})") from None
+            if data.stat().st_size < pages * size:
+                raise InputError(f"{root}: truncated LMDB ({data.stat().st_size} bytes of {pages * size})")
+            _environments[key] = environment
+    return environment
