@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from types import SimpleNamespace
 
 import torch
@@ -58,7 +59,7 @@ class LatentIndexer(OptionChecked, nn.Module):
         self.scale = scale
         self.stem = nn.Sequential(conv3(1, channels[0]), nn.ReLU(inplace=True))
         steps: list[nn.Module] = []
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         for i, (c_in, c_out) in enumerate(pairs):
             steps += [ResBlock(c_in, c_in, norm_groups) for _ in range(num_res_blocks - 1)]
             last = i == len(pairs) - 1

@@ -20,7 +20,7 @@ VGG19_DEPTH = {"relu1_2": (2, 4), "relu2_2": (5, 9), "relu3_4": (10, 18)}
 
 
 def load_vgg19(weights: str) -> dict[str, torch.Tensor]:
-    """torchvision's VGG19 state dict, from a file or (``"download"``) from torchvision's cache or site."""
+    """Torchvision's VGG19 state dict, from a file or (``"download"``) from torchvision's cache or site."""
     if weights == DOWNLOAD:
         return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     return torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)

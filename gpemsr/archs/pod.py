@@ -69,11 +69,11 @@ class PODAlignment(PCDAlignment):
         """
         flows1 = self.flow_branch1(flow)
         flows2 = self.flow_branch2(flow if flow_back is None else flow_back)
+        frames = frame_pyramid(torch.cat([neighbour_lq, centre_lq], dim=1))
         offset_up = feat_up = None
         for i in (2, 1, 0):
             level = f"l{i + 1}"
-            frames = [downsample(lq, 2**i) for lq in (neighbour_lq, centre_lq)]
-            offset = torch.cat([neighbour[i], centre[i], flows1[i], flows2[i], *frames], dim=1)
+            offset = torch.cat([neighbour[i], centre[i], flows1[i], flows2[i], frames[i]], dim=1)
             offset = self.lrelu(self.offset_conv1[level](offset))
             if offset_up is None:
                 offset = self.lrelu(self.offset_conv2[level](offset))
@@ -91,8 +91,9 @@ class PODAlignment(PCDAlignment):
         return self.lrelu(self.cas_dcnpack(feat, offset))
 
 
-def downsample(lq: torch.Tensor, factor: int) -> torch.Tensor:
-    """Bilinear reduction of (n, 1, h, w) by ``factor``."""
-    if factor == 1:
-        return lq
-    return F.interpolate(lq, scale_factor=1 / factor, mode="bilinear", align_corners=False)
+def frame_pyramid(frames: torch.Tensor) -> list[torch.Tensor]:
+    """LR sections (n, c, h, w), halved bilinearly twice: sizes (h, w), (h/2, w/2), (h/4, w/4)."""
+    pyramid = [frames]
+    for _ in range(2):
+        pyramid.append(F.interpolate(pyramid[-1], scale_factor=0.5, mode="bilinear", align_corners=False))
+    return pyramid

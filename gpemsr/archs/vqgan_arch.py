@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import torch
@@ -26,7 +27,7 @@ class Encoder(nn.Module):
             nn.Sequential(
                 *(ResBlock(c_in, c_in, norm_groups) for _ in range(num_res_blocks)), conv3(c_in, c_out, stride=2)
             )
-            for c_in, c_out in zip(channels[:-1], channels[1:], strict=True)
+            for c_in, c_out in pairwise(channels)
         )
         width = channels[-1]
         self.attention = NonLocal(width, norm_groups)
@@ -59,9 +60,7 @@ class Decoder(nn.Module):
         self.res_blocks = nn.ModuleList(
             nn.Sequential(*(ResBlock(c, c, norm_groups) for _ in range(num_res_blocks))) for c in coarse_to_fine[:-1]
         )
-        self.ups = nn.ModuleList(
-            up(c_in, c_out) for c_in, c_out in zip(coarse_to_fine[:-1], coarse_to_fine[1:], strict=True)
-        )
+        self.ups = nn.ModuleList(up(c_in, c_out) for c_in, c_out in pairwise(coarse_to_fine))
         self.head = conv3(coarse_to_fine[-1], 1)
 
     def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
