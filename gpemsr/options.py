@@ -46,7 +46,7 @@ def read_options(path: str | Path) -> OrderedDict:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"{path}: {reason}; -opt wants a YAML option file") from None
-    if not isinstance(options, dict):
+    if not isinstance(options, OrderedDict):
         raise InputError(f"{path}: holds {type(options).__name__}, not a mapping of option keys; see options/")
     return options
 

@@ -26,11 +26,7 @@ def import_members(package: str) -> list[ModuleType]:
     with importable_basicsr():
         importlib.import_module("basicsr")
     path = importlib.import_module(package).__path__
-    names = sorted(
-        module.name
-        for module in pkgutil.iter_modules(path)
-        if module.name.endswith(SUFFIXES[package])
-    )
+    names = sorted(module.name for module in pkgutil.iter_modules(path) if module.name.endswith(SUFFIXES[package]))
     return [importlib.import_module(f"{package}.{name}") for name in names]
 
 

@@ -54,3 +54,15 @@ class TrainOptions(OptionSection):
     scheduler: dict
     optim_g: dict
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class ValOptions(OptionSection):
+    """Keys of ``val`` that BasicSR's models read. A model that reads others has its own ``ValOptions``."""
+
+    val_freq: Annotated[float, Field(gt=0)] | None = None
+    save_img: bool
+    suffix: str | None = None
+    metrics: dict[str, dict] | None = None
+    pbar: bool = False
+    flip_seq: bool = False
+    center_frame_only: bool = False

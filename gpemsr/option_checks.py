@@ -1,0 +1,182 @@
+"""Checks of one mapping of an option file: by a pydantic schema, by a constructor's signature, by a registry."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import re
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from gpemsr.errors import InputError
+
+PATH_KEY = re.compile(r"(^|_)(path|weights|file|dataroot)(_|$)")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in an option file: ``file`` and the dotted ``key`` of a mapping in it ('' is the top level)."""
+
+    file: str
+    key: str = ""
+
+    def __truediv__(self, name: object) -> Place:
+        """Return the place of key ``name`` in this mapping."""
+        return Place(self.file, f"{self.key}.{name}" if self.key else str(name))
+
+    def fail(self, value: object, fits: str) -> NoReturn:
+        """Raise InputError: file, key, value and what fits, in one line."""
+        if isinstance(value, str) and _NUMBER.match(value):
+            fits += f" (YAML reads {value} as text: write !!float {value})"
+        shown = "null" if value is None else json.dumps(value, default=str)
+        raise InputError(" ".join(f"{self.file}: {self.key}={shown}: {fits}".split()))
+
+    def fail_missing(self, fits: str) -> NoReturn:
+        """Raise InputError for a key that is not there."""
+        raise InputError(f"{self.file}: {self.key} is missing: {fits}")
+
+    def fail_unknown(self, accepted: Iterable[str]) -> NoReturn:
+        """Raise InputError for a key that nothing reads, with those that fit, the likeliest first."""
+        raise InputError(f"{self.file}: {self.key}: unknown key; {nearest(self.key.rpartition('.')[2], accepted)}")
+
+
+def nearest(name: str, accepted: Iterable[str]) -> str:
+    """Say which of ``accepted`` was meant, or, if none looks like ``name``, list them all."""
+    accepted = sorted(set(accepted))
+    close = difflib.get_close_matches(name, accepted, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else f"these fit: {', '.join(accepted) or 'none'}"
+
+
+def check_section(value: object, place: Place) -> Mapping[str, Any]:
+    """Return ``value`` if it is a mapping."""
+    if not isinstance(value, Mapping):
+        place.fail(value, "a section of keys fits")
+    return value
+
+
+def check_schema(schema: type[BaseModel], section: Mapping[str, Any], place: Place) -> None:
+    """Check a mapping against a schema; unknown keys are named before what is missing for want of them."""
+    try:
+        schema.model_validate(dict(section))
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        _fail(sorted(errors, key=lambda e: e["type"] != "extra_forbidden"), section, place, schema)
+
+
+def check_call(
+    target: Callable,
+    section: Mapping[str, Any],
+    place: Place,
+    given: Iterable[str] = ("type",),
+    open_ended: bool = True,
+) -> None:
+    """Check that ``target(**section)`` can be called: no unknown, no missing key, values of the hinted types.
+
+    Args:
+        target: a class or a function; where it has no type hints, only the keys are checked.
+        section: the mapping of the option file.
+        place: where that is.
+        given: keys of the section that the caller takes out, and parameters that it fills in, itself.
+        open_ended: whether ``**kwargs`` of the target means that any key fits.
+    """
+    given = set(given)
+    signature = inspect.signature(target)
+    parameters = {name: p for name, p in signature.parameters.items() if name not in given}
+    named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    takes_any = open_ended and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in section:
+        if key not in named and key not in given and not takes_any:
+            (place / key).fail_unknown(named)
+    for name in named:
+        if parameters[name].default is inspect.Parameter.empty and name not in section:
+            (place / name).fail_missing(f"{getattr(target, '__name__', target)} needs it")
+    try:
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):
+        hints = {}
+    for name in named:
+        if name in section and name in hints:
+            check_type(hints[name], section[name], place / name)
+        if name in section and PATH_KEY.search(name) and section[name] != parameters[name].default:
+            check_path(section[name], place / name)
+    if (own := getattr(target, "check_options", None)) is not None:
+        check_own(lambda: own(**{key: value for key, value in section.items() if key not in given}), place)
+
+
+def check_type(hint: Any, value: object, place: Place) -> None:
+    """Check a value as YAML gives it (lists also for tuples) against a type hint, without conversions."""
+    try:
+        is_schema = inspect.isclass(hint) and issubclass(hint, BaseModel)
+        adapter = TypeAdapter(hint, config=None if is_schema else ConfigDict(arbitrary_types_allowed=True))
+        adapter.validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        _fail(error.errors(include_url=False), value, place)
+
+
+def check_own(check: Callable[[], object], place: Place) -> None:
+    """Run a class's own ``check_options``: its ValueError("<key>=<value>: what fits") gets file and section."""
+    try:
+        check()
+    except ValueError as error:
+        text = " ".join(str(error).split())
+        raise InputError(f"{place.file}: {place.key + '.' if place.key else ''}{text}") from None
+
+
+def check_registered(registry: Any, name: object, place: Place) -> Any:
+    """Return what is registered under ``name``, or list the names nearest to it."""
+    names = dict(iter(registry))
+    if not isinstance(name, str):
+        place.fail(name, "a registered name fits")
+    if name not in names and f"{name}_basicsr" not in names:
+        place.fail(name, f"nothing of this name is registered; {nearest(name, names)}")
+    return names.get(name, names.get(f"{name}_basicsr"))
+
+
+def check_path(value: object, place: Place) -> None:
+    """Check that a file or folder, if one is named, exists."""
+    if value is None:
+        return
+    if not isinstance(value, str):
+        place.fail(value, "a path fits")
+    if not Path(value).expanduser().exists():
+        place.fail(value, f"no such file or folder{'' if Path(value).is_absolute() else f' below {Path.cwd()}'}")
+
+
+def _fail(errors: list[Any], value: Any, place: Place, schema: type[BaseModel] | None = None) -> NoReturn:
+    """Turn the first of pydantic's errors, with those of the other members of its union, into our one line."""
+    first = errors[0]
+    missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
+    name = first["loc"][-1] if missing or unknown else None
+    for part in first["loc"][: -1 if missing or unknown else None]:
+        if _holds(value, part):  # else it is pydantic's name of a union's member
+            place, value = place / part, value[part]
+            schema = _inner_schema(schema, part)
+    if unknown:
+        (place / name).fail_unknown(schema.model_fields if schema else ())
+    if missing:
+        (place / name).fail_missing("the key is needed")
+    messages = [e["msg"] for e in errors if e["input"] is first["input"] and e["loc"][:1] == first["loc"][:1]]
+    fits = [re.sub(r"^(Input should be|Value error,) ", "", message) for message in dict.fromkeys(messages)]
+    place.fail(first["input"], f"{' or '.join(fits).replace('valid array', 'list')} fits")
+
+
+def _holds(value: Any, part: Any) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int)
+
+
+def _inner_schema(schema: type[BaseModel] | None, field: Any) -> type[BaseModel] | None:
+    """Return the schema of a field of ``schema``, if it is one or one or None."""
+    if schema is None or field not in schema.model_fields:
+        return None
+    hint = schema.model_fields[field].annotation
+    candidates = (hint, *typing.get_args(hint))
+    return next((c for c in candidates if inspect.isclass(c) and issubclass(c, BaseModel)), None)
