@@ -15,6 +15,8 @@ EXAMPLES = """examples:
     gpemsr-lmdb sample_C.hdf --dataset volumes/raw --out datasets --name cremi_c --missing-sections 14 74
   every 4th section of an isotropic volume, a corner of it, low-dose LR sections:
     gpemsr-lmdb fib.zarr --out datasets --name fib --every 4 --crop :,0:240,0:240 --degradation em --dose 30
+  a second volume in the same LMDBs:
+    gpemsr-lmdb other.tif --out datasets --name cell --volume other --scales 8 16 --split train=0-49 test=50-59 --append
   read LMDBs back:
     gpemsr-lmdb --verify datasets/*.lmdb
 """
@@ -30,12 +32,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parse.add_argument(
-        "input", nargs="*", type=Path, help="multi-page TIFF, folder of section images, HDF5 file, Zarr or OME-Zarr; "
-        "without --out and with --verify: LMDBs to read back"
+        "input",
+        nargs="*",
+        type=Path,
+        help="multi-page TIFF, folder of section images, HDF5 file, Zarr or OME-Zarr; "
+        "without --out and with --verify: LMDBs to read back",
     )
     parse.add_argument("--dataset", help="data set in an HDF5 file (default volumes/raw) or array in a Zarr group")
     parse.add_argument("--out", type=Path, help="folder for the LMDBs")
-    parse.add_argument("--name", help="name of the LMDBs and of the volume (default: the input's)")
+    parse.add_argument("--name", help="name of the LMDBs (default: the input's)")
+    parse.add_argument("--volume", help="name of the volume within them (default: --name)")
     parse.add_argument("--scales", nargs="+", type=int, default=[8], metavar="R", help="LR scales (default 8)")
     parse.add_argument(
         "--degradation", choices=("bicubic", "area", "em"), default="bicubic", help="how LR is made (default bicubic)"
@@ -52,21 +58,31 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--every", type=int, default=1, metavar="K", help="take every K-th section (default 1)")
     parse.add_argument(
-        "--tile", type=int, default=2048, metavar="N",
+        "--tile",
+        type=int,
+        default=2048,
+        metavar="N",
         help="store sections with a side longer than N as tiles of N (default 2048; 0: never)",
     )
     parse.add_argument(
-        "--missing-sections", nargs="+", type=int, default=[], metavar="Z",
+        "--missing-sections",
+        nargs="+",
+        type=int,
+        default=[],
+        metavar="Z",
         help="sections known to be damaged; each is replaced by the nearest earlier valid one, and recorded",
     )
     parse.add_argument(
-        "--on-missing", choices=("refuse", "replace"), default="refuse",
+        "--on-missing",
+        choices=("refuse", "replace"),
+        default="refuse",
         help="section numbers missing in a folder of images (default refuse)",
     )
     parse.add_argument(
-        "--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="in nm, if the input does not say or is wrong"
+        "--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="in nm, if the input lacks it or is wrong"
     )
     parse.add_argument("--overwrite", action="store_true", help="replace LMDBs of the same names")
+    parse.add_argument("--append", action="store_true", help="add the volume to LMDBs of the same names")
     parse.add_argument("--verify", action="store_true", help="read everything back, after writing or of given LMDBs")
     return parse  # fmt: skip
 
@@ -85,9 +101,11 @@ def main(argv: list[str] | None = None) -> int:
     from gpemsr.data.volume_reader import open_volume
 
     source = arguments.input[0]
+    name = arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.split(".")[0])
     job = LmdbJob(
         out=arguments.out,
-        name=arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", source.name.split(".")[0]),
+        name=name,
+        volume=arguments.volume or name,
         scales=arguments.scales,
         degradation=arguments.degradation,
         seed=arguments.seed,
@@ -97,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
         tile=arguments.tile or None,
         missing=arguments.missing_sections,
         overwrite=arguments.overwrite,
+        append=arguments.append,
     )
     for parameter in ("dose", "read_noise", "blur"):
         value = getattr(arguments, parameter)
@@ -107,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
     with open_volume(source, arguments.dataset, voxel_size, on_missing=arguments.on_missing) as volume:
         paths = make_lmdbs(volume, job)
-        _summarise(volume, paths)
+        _summarise(volume, paths, job.volume)
     return _verify(paths) if arguments.verify else 0
 
 
@@ -133,20 +152,20 @@ def parse_crop(text: str):
     return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
 
 
-def _summarise(volume, paths: list[Path]) -> None:
+def _summarise(volume, paths: list[Path], name: str) -> None:
     from gpemsr.data.section_store import read_metadata
 
     if volume.voxel_size is None:
         print(f"{volume.source}: voxel size unknown; --voxel-size gives it")
     for path in paths:
-        for entry in read_metadata(path)["volumes"].values():
-            size = entry["voxel_size"]
-            voxels = "" if size is None else f", voxel size (z, y, x) {' x '.join(f'{length:g}' for length in size)} nm"
-            shape = f"{len(entry['sections'])} sections of {entry['height']} x {entry['width']}"
-            print(f"{path}: {shape} {entry['dtype']}{voxels}")
-            if entry["missing_sections"]:
-                pairs = [f"{item['section']} by {item['replaced_by']}" for item in entry["missing_sections"]]
-                print(f"{path}: replaced section {', '.join(pairs)}")
+        entry = read_metadata(path)["volumes"][name]
+        size = entry["voxel_size"]
+        voxels = "" if size is None else f", voxel size (z, y, x) {' x '.join(f'{length:g}' for length in size)} nm"
+        shape = f"{len(entry['sections'])} sections of {entry['height']} x {entry['width']}"
+        print(f"{path}: {shape} {entry['dtype']}{voxels}")
+        if entry["missing_sections"]:
+            pairs = [f"{item['section']} by {item['replaced_by']}" for item in entry["missing_sections"]]
+            print(f"{path}: replaced section {', '.join(pairs)}")
 
 
 def _verify(paths: list[Path]) -> int:

@@ -65,6 +65,7 @@ class Hdf5Volume(ArrayVolume):
             raise
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 

@@ -83,6 +83,12 @@ def check_degradation(
         )
 
 
+def load(kind: Kind) -> None:
+    """Import what a degradation needs, so that its first section takes no longer than the others."""
+    if kind == "bicubic":
+        _imresize()
+
+
 def _blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
     """Blur with a Gaussian of ``blur`` LR pixels and take the value at the centre of every LR pixel."""
     from scipy.ndimage import gaussian_filter1d
@@ -105,6 +111,7 @@ def _count_electrons(signal: np.ndarray, dose: float, read_noise: float, seed: i
 
 @functools.cache
 def _imresize():
+    """BasicSR's ``imresize``; the first call imports BasicSR, which takes seconds."""
     from gpemsr.compat import importable_basicsr
 
     with importable_basicsr():

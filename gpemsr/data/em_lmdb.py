@@ -2,8 +2,8 @@
 
 Values are PNG, keys ``<volume>/<section:08d>`` or, for sections larger than the tile,
 ``<volume>/<section:08d>/<row:04d>_<column:04d>``. ``meta_info.txt`` has BasicSR's lines and ``volume.json`` the
-provenance. Keys ascend, so the SHA-256 over all keys and values that ``volume.json`` records can be computed
-while writing and again while reading.
+provenance. The keys of a volume ascend, so the SHA-256 over all its keys and values that ``volume.json`` records
+can be computed while writing and again while reading.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from gpemsr.data.section_store import decode_png, open_section_store, shared_environment
+from gpemsr.data.section_store import (
+    VolumeInfo,
+    decode_png,
+    open_section_store,
+    read_metadata,
+    shared_environment,
+)
 from gpemsr.errors import InputError
 
 COMPRESS_LEVEL = 1
@@ -46,30 +52,32 @@ class LmdbWriter:
         path: final folder, ``*.lmdb``.
         tile: sections with a side longer than this are stored as tiles of this size; None: never.
         metadata: goes into ``volume.json`` beside what the writer adds (see :meth:`finish_volume`).
+        append: start from a copy of the LMDB that has this name, and add volumes to it.
 
     Raises:
         InputError: a full disk, or a folder that cannot be written.
     """
 
-    def __init__(self, path: Path, tile: int | None, metadata: dict):
+    def __init__(self, path: Path, tile: int | None, metadata: dict, append: bool = False):
         self.path = path
         self.tile = tile
-        self.metadata = {**metadata, "volumes": {}}
+        self.metadata = {**metadata, "volumes": read_metadata(path)["volumes"] if append else {}}
         _remove_left_over(path)
         self._folder = path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
         self._digest = hashlib.sha256()
         self._range: tuple[int, int] | None = None
         with _clear_errors(path):
             self._folder.mkdir(parents=True)
+            if append:
+                shared_environment(path).copy(str(self._folder), compact=True)
+                shutil.copy(path / "meta_info.txt", self._folder)
             # every transaction is synced to disk once, at the end: the folder has no name before
             self._environment = lmdb.open(str(self._folder), map_size=2**24, sync=False, metasync=False)
-            self._meta_info = open(self._folder / "meta_info.txt", "w", encoding="ascii")  # noqa: SIM115
+            self._meta_info = open(self._folder / "meta_info.txt", "a", encoding="ascii")  # noqa: SIM115
 
     def put(self, volume: str, number: int, section: np.ndarray) -> None:
-        """Add a section (y, x), uint8 or uint16. Keys must ascend."""
-        items = [
-            (key, pixels.shape, _encode_png(pixels)) for key, pixels in _tiles(volume, number, section, self.tile)
-        ]
+        """Add a section (y, x), uint8 or uint16, of the volume being written; ``number`` must ascend."""
+        items = [(key, pixels.shape, _encode_png(pixels)) for key, pixels in _tiles(volume, number, section, self.tile)]
         with _clear_errors(self.path):
             self._commit([(key.encode(), value) for key, _, value in items])
             for key, (height, width), _ in items:
@@ -83,8 +91,8 @@ class LmdbWriter:
             try:
                 with self._environment.begin(write=True) as transaction:
                     for key, value in items:
-                        if not transaction.put(key, value, append=True):
-                            raise InputError(f"{self.path}: key {key.decode()} does not ascend")
+                        if not transaction.put(key, value, overwrite=False):
+                            raise InputError(f"{self.path}: has {key.decode()} already")
                 break
             except lmdb.MapFullError:
                 self._environment.set_mapsize(self._environment.info()["map_size"] * 2 + needed)
@@ -94,8 +102,8 @@ class LmdbWriter:
     def finish_volume(self, volume: str, section: np.ndarray, entry: dict) -> None:
         """Record a volume whose sections are all like ``section``; ``entry`` holds the source's part.
 
-        Adds ``height``, ``width``, ``dtype``, ``tile``, ``intensity_range`` (what maps to 0 and 1) and
-        ``observed_range`` (smallest and largest value stored).
+        Adds ``height``, ``width``, ``dtype``, ``tile``, ``intensity_range`` (what maps to 0 and 1),
+        ``observed_range`` (smallest and largest value stored) and ``sha256``.
         """
         self.metadata["volumes"][volume] = {
             **entry,
@@ -105,12 +113,12 @@ class LmdbWriter:
             "intensity_range": [0, int(np.iinfo(section.dtype).max)],
             "observed_range": list(self._range),
             "tile": self.tile if _is_tiled(section.shape, self.tile) else None,
+            "sha256": self._digest.hexdigest(),
         }
-        self._range = None
+        self._range, self._digest = None, hashlib.sha256()
 
     def close(self) -> None:
         """Complete the files under the temporary name and bring them to disk."""
-        self.metadata["sha256"] = self._digest.hexdigest()
         with _clear_errors(self.path):
             self._environment.sync(True)
             self._environment.close()
@@ -160,48 +168,44 @@ def verify(path: str | Path, progress: bool = False) -> int:
     """
     path = Path(path)
     store = open_section_store(path, "lmdb")
-    expected = _expected_entries(store)
     lines = _lines(path)
-    digest = hashlib.sha256()
-    sections = sum(len(info.sections) for info in store.volumes.values())
+    environment = shared_environment(path)
     try:
-        with shared_environment(path).begin(buffers=True) as transaction:
-            entries = tqdm(transaction.cursor(), total=None, unit="image", desc=path.name, disable=not progress)
-            for key, value in entries:
-                name = bytes(key).decode(errors="replace")
-                wanted = next(expected, None)
-                if wanted is None or name != wanted[0]:
-                    raise InputError(f"{path}: holds {name} where {wanted and wanted[0]} should be")
-                _, shape, dtype = wanted
-                _check_png(path, name, value, shape, dtype)
-                line = f"{name}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
-                if next(lines, None) != line:
-                    raise InputError(f"{path / 'meta_info.txt'}: no line {line!r} where it should be")
-                _update_digest(digest, key, value)
+        with (
+            environment.begin(buffers=True) as transaction,
+            tqdm(total=environment.stat()["entries"], unit="image", desc=path.name, disable=not progress) as bar,
+        ):
+            for info in store.volumes.values():
+                digest = hashlib.sha256()
+                for key, shape in _expected(info, store.metadata["volumes"][info.name]["tile"]):
+                    value = transaction.get(key.encode())
+                    if value is None:
+                        raise InputError(f"{path}: {key} is missing")
+                    _check_png(path, key, value, shape, info.dtype)
+                    line = f"{key}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
+                    if next(lines, None) != line:
+                        raise InputError(f"{path / 'meta_info.txt'}: no line {line!r} where it should be")
+                    _update_digest(digest, key.encode(), value)
+                    bar.update()
+                if digest.hexdigest() != store.metadata["volumes"][info.name].get("sha256"):
+                    raise InputError(f"{path}: the SHA-256 of volume {info.name} is not the one in volume.json")
     except lmdb.Error as error:
         raise InputError(f"{path}: damaged LMDB ({error})") from None
-    missing = next(expected, None)
-    if missing is not None:
-        raise InputError(f"{path}: {missing[0]} is missing")
     if next(lines, None) is not None:
         raise InputError(f"{path / 'meta_info.txt'}: has more lines than the LMDB has images")
-    if digest.hexdigest() != store.metadata.get("sha256"):
-        raise InputError(f"{path}: the SHA-256 of its content is not the one in volume.json")
-    return sections
+    return sum(len(info.sections) for info in store.volumes.values())
 
 
-def _expected_entries(store):
-    """(key, shape, dtype) of every value, in the order of keys."""
-    for name, info in sorted(store.volumes.items()):
-        tile = store.metadata["volumes"][name]["tile"]
-        for number in info.sections:
-            if tile is None:
-                yield f"{name}/{number:08d}", (info.height, info.width), info.dtype
-                continue
-            for row, top in enumerate(range(0, info.height, tile)):
-                for column, left in enumerate(range(0, info.width, tile)):
-                    shape = (min(tile, info.height - top), min(tile, info.width - left))
-                    yield f"{name}/{number:08d}/{row:04d}_{column:04d}", shape, info.dtype
+def _expected(info: VolumeInfo, tile: int | None):
+    """(key, shape) of every value of a volume, in the order of keys."""
+    for number in info.sections:
+        if tile is None:
+            yield f"{info.name}/{number:08d}", (info.height, info.width)
+            continue
+        for row, top in enumerate(range(0, info.height, tile)):
+            for column, left in enumerate(range(0, info.width, tile)):
+                shape = (min(tile, info.height - top), min(tile, info.width - left))
+                yield f"{info.name}/{number:08d}/{row:04d}_{column:04d}", shape
 
 
 def _lines(path: Path):

@@ -10,8 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from gpemsr import __version__
-from gpemsr.data.degradations import EM_DEFAULTS, check_degradation, degrade
+from gpemsr.data.degradations import EM_DEFAULTS, check_degradation, degrade, load
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
+from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volume import Volume
 from gpemsr.errors import InputError
 
@@ -24,7 +25,8 @@ class LmdbJob:
 
     Attributes:
         out: folder of the LMDBs.
-        name: their name; also the volume's name in the keys.
+        name: their name.
+        volume: the volume's name in the keys.
         scales: LR scales, e.g. ``[8, 16]``.
         degradation: see :func:`gpemsr.data.degradations.degrade`.
         seed: with the scale and the section number it fixes a section's noise, whatever else is made.
@@ -35,10 +37,12 @@ class LmdbJob:
         tile: HR sections with a longer side are stored as tiles of this size; None: never.
         missing: section numbers known to be damaged, each replaced by the nearest earlier valid one.
         overwrite: replace LMDBs of the same name.
+        append: add the volume to LMDBs of the same name.
     """
 
     out: Path
     name: str
+    volume: str
     scales: list[int] = field(default_factory=lambda: [8])
     degradation: str = "bicubic"
     seed: int = 0
@@ -49,16 +53,12 @@ class LmdbJob:
     tile: int | None = 2048
     missing: list[int] = field(default_factory=list)
     overwrite: bool = False
+    append: bool = False
 
     def output_path(self, split: str | None, scale: int) -> Path:
         """``<out>/<name>[_<split>]_hr.lmdb`` for scale 1, else ``..._lr_x<scale>.lmdb``."""
         stem = self.name if split is None else f"{self.name}_{split}"
         return self.out / (f"{stem}_hr.lmdb" if scale == 1 else f"{stem}_lr_x{scale}.lmdb")
-
-    @property
-    def outputs(self) -> list[Path]:
-        """Every LMDB that the job makes."""
-        return [self.output_path(split, scale) for split in self.splits or [None] for scale in [1, *self.scales]]
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,8 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
     Raises:
         InputError: sizes, section numbers, names or outputs that do not fit.
     """
-    check_name(job.name)
-    for split in job.splits:
-        check_name(split)
+    for name in (job.name, job.volume, *job.splits):
+        check_name(name)
     if not job.scales or min(job.scales) < 2 or len(set(job.scales)) != len(job.scales):
         raise InputError(f"scales {job.scales} do not fit; different integers of 2 or more do")
     largest = max(job.scales)
@@ -111,8 +110,12 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
     for number in job.missing:
         if number not in numbers:
             raise InputError(f"missing section {number}: the volume has {numbers[0]}-{numbers[-1]}")
-    for path in job.outputs:
-        refuse_existing(path, job.overwrite)
+    for split in job.splits or [None]:
+        for scale in [1, *job.scales]:
+            if job.append:
+                _check_append(job, split, scale)
+            else:
+                refuse_existing(job.output_path(split, scale), job.overwrite)
     return _Plan(y, x, z, sections, source_of)
 
 
@@ -137,22 +140,24 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
                     job.output_path(split, scale),
                     None if job.tile is None else job.tile // scale,
                     _metadata(job, split, scale),
+                    job.append,
                 )
             )
             for split, scale in outputs
         }
+        load(job.degradation)
         last: dict[int, np.ndarray] = {}
-        for number in tqdm(sorted(split_of), unit="section", desc=job.name, disable=not progress):
+        for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
             section = volume.section(geometry.source_of[number] - volume.numbers[0])
             hr = np.ascontiguousarray(section[slice(*geometry.y), slice(*geometry.x)])
             for scale in [1, *job.scales]:
                 last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job)
-                writers[split_of[number], scale].put(job.name, number, last[scale])
+                writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
-            writer.finish_volume(job.name, last[scale], _entry(volume, job, geometry, split, scale))
+            writer.finish_volume(job.volume, last[scale], _entry(volume, job, geometry, split, scale))
             writer.close()
         for writer in writers.values():
-            writer.publish(job.overwrite)
+            writer.publish(job.overwrite or job.append)
     return [writer.path for writer in writers.values()]
 
 
@@ -172,9 +177,7 @@ def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tup
     return start, stop
 
 
-def _split(
-    numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int]
-) -> dict[str | None, list[int]]:
+def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int]) -> dict[str | None, list[int]]:
     if not splits:
         return {None: list(numbers)}
     taken: dict[int, str] = {}
@@ -207,6 +210,20 @@ def _source(number: int, first: int, volume: Volume, missing: set[int]) -> int:
                 f"let the crop or split start after it"
             )
     return source
+
+
+def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
+    path = job.output_path(split, scale)
+    if job.overwrite:
+        raise InputError("--append and --overwrite exclude each other")
+    if not path.is_dir():
+        raise InputError(f"{path}: is not there, so nothing can be appended; without --append it is made")
+    metadata, wanted = open_section_store(path, "lmdb").metadata, _metadata(job, split, scale)
+    for key in ("scale", "degradation", "split"):
+        if metadata.get(key) != wanted[key]:
+            raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
+    if job.volume in metadata["volumes"]:
+        raise InputError(f"{path}: holds volume {job.volume} already; another --volume fits")
 
 
 def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:

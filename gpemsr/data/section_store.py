@@ -188,11 +188,19 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
                 dtype=np.dtype(entry["dtype"]),
                 voxel_size=None if voxel_size is None else tuple(float(size) for size in voxel_size),
             )
-            tiles[name] = entry["tile"]
+            tiles[name] = None if entry["tile"] is None else int(entry["tile"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{root / 'volume.json'}: damaged ({type(error).__name__}: {error})") from None
-    shared_environment(root)  # refuses a damaged one now; closed again when nothing refers to it
+    images = sum(len(info.sections) * _images(info, tiles[name]) for name, info in volumes.items())
+    found = shared_environment(root).stat()["entries"]  # closed again, since nothing refers to it
+    if found != images:
+        raise InputError(f"{root}: damaged LMDB ({found} images where volume.json names {images})")
     return LmdbSectionStore(root, volumes, metadata, tiles)
+
+
+def _images(info: VolumeInfo, tile: int | None) -> int:
+    """Images that a section is stored in."""
+    return 1 if tile is None else -(-info.height // tile) * -(-info.width // tile)
 
 
 def _open_disk(root: Path) -> DiskSectionStore:
@@ -209,7 +217,7 @@ def _open_disk(root: Path) -> DiskSectionStore:
         files[folder.name] = images
     if not volumes:
         raise InputError(f"{root}: no folders of section images; <root>/<volume>/<z>.png fits")
-    metadata = json.loads((root / "volume.json").read_text()) if (root / "volume.json").is_file() else {}
+    metadata = read_metadata(root) if (root / "volume.json").is_file() else {}
     return DiskSectionStore(root, volumes, metadata, files)
 
 

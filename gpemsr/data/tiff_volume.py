@@ -105,6 +105,7 @@ class TiffVolume(Volume):
             raise InputError(f"{self._path}: section {index} is damaged ({str(error)[:120]})") from None
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
