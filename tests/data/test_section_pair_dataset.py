@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from gpemsr.data.degradations import degrade
+from gpemsr.data.section_pair_dataset import SectionPairDataset
+from gpemsr.errors import InputError
+
+MARGIN = 2  # LR pixels at the border of a crop whose bicubic kernel reaches beyond it
+
+
+def options(stores: dict, **changes) -> dict:
+    return {**stores, "type": "SectionPairDataset", **changes}
+
+
+def inner(lq: np.ndarray) -> np.ndarray:
+    return lq[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+
+@pytest.mark.parametrize("backend", ["disk", "lmdb"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_item_holds_an_lr_and_an_hr_crop_in_unit_range(make_stores, backend, dtype):
+    data = SectionPairDataset(options(make_stores(backend=backend, dtype=dtype), gt_size=64))
+    item = data[3]
+    assert item["lq"].shape == (1, 8, 8)
+    assert item["gt"].shape == (1, 64, 64)
+    for name in ("lq", "gt"):
+        assert item[name].dtype == torch.float32
+        assert 0 <= item[name].min() < 0.5 < item[name].max() <= 1
+    assert (item["key"], item["lq_path"]) == ("vol/00000003", "vol_00000003.png")
+
+
+@pytest.mark.parametrize("source", ["stored", "bicubic"])
+@pytest.mark.parametrize("scale", [8, 16])
+def test_lr_crop_belongs_to_the_hr_crop_however_turned(make_stores, source, scale):
+    stores = make_stores({"vol": [0]}, scale=scale)
+    if source == "bicubic":
+        stores |= {"dataroot_lq": None, "degradation": {"kind": "bicubic"}}
+    data = SectionPairDataset(options(stores, gt_size=128, use_hflip=True, use_rot=True))
+    for _ in range(12):
+        item = data[0]
+        expected = degrade(item["gt"].numpy()[0], scale, "bicubic")
+        lq = item["lq"].numpy()[0]
+        np.testing.assert_allclose(inner(lq), inner(expected), atol=1.5 / 255)
+        assert np.abs(inner(lq) - inner(np.roll(expected, 1, axis=1))).max() > 0.03
+
+
+def test_without_a_crop_size_the_item_is_the_whole_pair(make_stores):
+    item = SectionPairDataset(options(make_stores({"vol": [7]}, shape=(48, 64))))[0]
+    assert item["lq"].shape == (1, 6, 8)
+    assert item["gt"].shape == (1, 48, 64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gt_size": 72}, "gt_size=72: a multiple of 16 fits"),
+        ({"dataroot_lq": None}, "dataroot_lq=null"),
+        ({"degradation": {"kind": "area"}}, "dataroot_lq=.*: null fits"),
+        ({"dataroot_lq": None, "degradation": {"kind": "blur"}}, "degradation.kind='blur'"),
+        ({"dataroot_gt": None}, "dataroot_gt=None"),
+        ({"dataroot_gt": "nowhere"}, "nowhere: no such folder"),
+        ({"scale": 16}, "HR = scale 16 x LR fits"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_in_one_line(make_stores, changes, message):
+    with pytest.raises(InputError, match=message) as error:
+        SectionPairDataset(options(make_stores(), **changes))
+    assert "\n" not in str(error.value)
