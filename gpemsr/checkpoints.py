@@ -1,61 +1,305 @@
-"""Names <-> names: checkpoints of the GPEMSR authors' release and ours.
+"""Checkpoint files: the authors' released weights, and ours.
 
-The weights are the same tensors; only the key names differ, and some of the authors' layers are never
-used in their forward pass (those are dropped, knowingly, and named).
+The weights are the same tensors; the key names differ (:mod:`gpemsr.checkpoint_names`), and some of the authors'
+layers are never used in their forward pass: those are dropped, knowingly, and named.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pickle
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-# our key -> the authors' key, first match wins; `{}` takes the groups, `{n+1}`-like parts are computed
-Rule = tuple[str, str]
+import torch
+from torch import Tensor
 
-VQGAN_RULES: list[Rule] = [
-    (r"encoder\.stem\.0\.(.+)", r"encoder.input_layer.0.\1"),
-    (r"encoder\.steps\.(\d)\.0\.(.+)", r"encoder.feat_extract.<2*\1>.\2"),
-    (r"encoder\.steps\.(\d)\.1\.(.+)", r"encoder.feat_extract.<2*\1+1>.downblock.\2"),
-    (r"encoder\.attention\.(.+)", r"encoder.feat_extract.8.\1"),
-    (r"encoder\.head\.(.+)", r"encoder.output_layer.\1"),
-    (r"decoder\.stem\.(.+)", r"decoder.input_layer.\1"),
-    (r"decoder\.attention\.(.+)", r"decoder.feat_extract.0.\1"),
-    (r"decoder\.res_blocks\.(\d)\.0\.(.+)", r"decoder.feat_extract.<2*\1+1>.\2"),
-    (r"decoder\.ups\.(\d)\.(.+)", r"decoder.feat_extract.<2*\1+2>.upblock.\2"),
-    (r"decoder\.head\.(.+)", r"decoder.output_layer.\1"),
-    (r"(codebook\..+)", r"\1"),
-]
-INDEXER_RULES: list[Rule] = [
-    (r"vqgan\.(.+)", r"@vqgan:\1"),
-    (r"stem\.0\.(.+)", r"indexer.input_layer.0.\1"),
-    (r"steps\.(\d)\.(weight|bias)", r"indexer.feat_extract.\1.downblock.\2"),
-    (r"steps\.(\d)\.shortcut\.(.+)", r"indexer.feat_extract.\1.channel_up.\2"),
-    (r"steps\.(\d)\.(.+)", r"indexer.feat_extract.\1.\2"),
-    (r"attention\.(.+)", r"indexer.feat_extract.8.\1"),
-    (r"head\.(.+)", r"indexer.output_layer.\1"),
-    (r"classifier\.(.+)", r"indexer.embedding.\1"),
-]
-GPEMSR_RULES: list[Rule] = [
-    (r"prior\.(.+)", r"refmodel.@indexer:\1"),
-    (r"perceptual\.features\.(.+)", r"vgg.slice1.\1"),
-    (r"flow\.(.+)", r"align_module.spynet.\1"),
-    (r"((?:conv_first|conv_last|feature_extraction)\..+)", r"\1"),
-    (r"mpf\.mask\.layers\.(\d)\.(.+)", r"refmaskconv<\1//2+1>.\2"),
-    (r"mpf\.lr_ups\.(\d)\.(.+)", r"reffea_L<\1+2>_conv1.\2"),
-    (r"mpf\.levels\.(\d)\.conv\.(.+)", r"reffusionconv<\1+1>.\2"),
-    (r"mpf\.levels\.(\d)\.blocks\.(.+)", r"fusion_fea_block<\1+1>.\2"),
-    (r"mpf\.downs\.(\d)\.(.+)", r"down_fea_conv<\1+1>.\2"),
-    (r"mpf\.reduce\.(.+)", r"reduce_dim_conv.\1"),
-    (r"level(\d)\.(\d)\.(.+)", r"fea_L\1_conv<\2//2+1>.\3"),
-    (r"align\.(offset_conv\d)\.l(\d)\.(.+)", r"align_module.L\2_\1.\3"),
-    (r"align\.dcn_pack\.l(\d)\.(.+)", r"align_module.L\1_dcnpack.\2"),
-    (r"align\.feat_conv\.l(\d)\.(.+)", r"align_module.L\1_fea_conv.\2"),
-    (r"align\.flow_branch(\d)\.l(\d)\.(.+)", r"align_module.flowdsconv<\2-1>_\1.\3"),
-    (r"align\.(cas_.+)", r"align_module.\1"),
-    (r"fusion\.mixer(\d)\.mix\.(.+)", r"ThreeDA.conv3D_\1.\2"),
-    (r"fusion\.mixer(\d)\.fuse\.(.+)", r"ThreeDA.conv3D_fusion_\1.\2"),
-    (r"fusion\.feat_skip\.(.+)", r"ThreeDA.conv2D_fusion_3.\1"),
-    (r"fusion\.(.+)", r"ThreeDA.\1"),
-    (r"reconstruction\.(.+)", r"recon_trunk.\1"),
-    (r"upsample\.(\d+)\.(.+)", r"upconv<\1//3+1>.\2"),
-    (r"conv_hr\.(.+)", r"HRconv.\1"),
-]
+from gpemsr import checkpoint_names as names
+from gpemsr.errors import InputError
+
+State = dict[str, Tensor]
+PARAM_KEYS = ("params", "params_ema")  # BasicSR's layouts
+
+# network -> what to call it, and a key by which the authors' file of it is known; the first that fits
+AUTHORS = {
+    "GPEMSR": ("stage III network", r"(refmodel|align_module|ThreeDA)\..+"),
+    "LatentIndexer": ("stage II generator", r"indexer\..+"),
+    "VQGAN": ("stage I generator", r"(encoder|decoder)\.(input_layer|feat_extract|output_layer)\..+"),
+    "PatchDiscriminator": ("stage I discriminator", r"model\.\d+\.(weight|bias)"),
+}
+# files of others that are used as they are
+DIRECT = {
+    "torchvision's VGG19": (r"features\.\d+\.weight", "vgg_weights"),
+    "BasicSR's SPyNet": (r"basic_module\.\d\.basic_module\.\d\.weight", "flow_weights"),
+}
+# what no shape tells, and what the authors' code has there
+FIXED = {
+    "VQGAN": {"norm_groups": 32},
+    "LatentIndexer": {"norm_groups": 32},
+    "PatchDiscriminator": {},
+    "GPEMSR": {"perceptual": "vgg19", "flow_scale": 4, "bidirectional_flow": False},
+}
+NESTED = {"GPEMSR": ("prior", "LatentIndexer"), "LatentIndexer": ("vqgan", "VQGAN")}
+
+
+@dataclass
+class Comparison:
+    """How an authors' state dict fits a network of ours.
+
+    Attributes:
+        options: ``network_g`` options of the network.
+        keys: the authors' key -> ours, for each entry of our state dict.
+        missing, left_over: authors' keys that the file lacks, or has and no layer of the authors' network has.
+        misshapen: "<key> <shape> where <shape> fits".
+        unused: authors' keys dropped knowingly.
+    """
+
+    options: dict
+    keys: dict[str, str]
+    missing: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def check(self, state: State, shapes: Mapping[str, torch.Size]) -> None:
+        """Note what of ``state`` does not fit; ``shapes`` has our keys."""
+        scale = self.options.get("scale") if self.options["type"] == "GPEMSR" else None
+        self.missing = [key for key in self.keys if key not in state]
+        for key, value in state.items():
+            if key in self.keys:
+                fits = shapes[self.keys[key]]
+                if value.shape != fits:
+                    self.misshapen.append(f"{key} {tuple(value.shape)} where {tuple(fits)} fits")
+            elif scale and names.is_unused(key, scale):
+                self.unused.append(key)
+            else:
+                self.left_over.append(key)
+
+    @property
+    def problems(self) -> int:
+        """Number of keys that do not fit."""
+        return len(self.missing) + len(self.left_over) + len(self.misshapen)
+
+    def describe(self) -> str:
+        """Name every key that does not fit."""
+        parts = {"missing": self.missing, "left over": self.left_over, "of another shape": self.misshapen}
+        return "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in parts.items() if keys)
+
+
+def recognise(state: Mapping[str, Tensor]) -> str | None:
+    """Our network's name if ``state`` (bare) has the authors' key names, else None.
+
+    The discriminator's keys are the same in both.
+    """
+    for network, (_, pattern) in AUTHORS.items():
+        if any(re.fullmatch(pattern, key) for key in state):
+            return network
+    return None
+
+
+def used_directly(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
+    """(What it is, the option that takes it) if ``state`` is a VGG19 or SPyNet file, else None."""
+    for what, (pattern, option) in DIRECT.items():
+        if any(re.fullmatch(pattern, key) for key in state):
+            return what, option
+    return None
+
+
+def describe(options: Mapping) -> str:
+    """Such as "stage III network x8"."""
+    scale = f" x{options['scale']}" if "scale" in options else ""
+    return AUTHORS[options["type"]][0] + scale
+
+
+def unwrap(loaded: object, param_key: str | None = None) -> State:
+    """The bare state dict of a loaded checkpoint: out of ``params`` or ``params_ema``, without ``module.``.
+
+    Args:
+        loaded: a state dict, or a dict that holds one.
+        param_key: which of them, where there is a choice; None for ``params`` before ``params_ema``.
+
+    Raises:
+        InputError: there is no state dict.
+    """
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"a {type(loaded).__name__} where a state dict fits")
+    for key in (param_key, *PARAM_KEYS):
+        if isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
+    if strange or not loaded:
+        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}, where names with tensors fit")
+    return {key.removeprefix("module."): value for key, value in loaded.items()}
+
+
+def from_authors(state_dict: Mapping) -> tuple[dict, State]:
+    """The authors' weights as ours.
+
+    Args:
+        state_dict: with the authors' key names; bare, in ``params`` or ``params_ema``, or with ``module.``.
+
+    Returns:
+        The ``network_g`` options, complete and with ``type``, and the state dict that the network built of them
+        loads strictly. Tensors are shared, not copied.
+
+    Raises:
+        InputError: it is none of the authors' networks, or names every key that does not fit.
+    """
+    state = unwrap(state_dict)
+    comparison = compare(state)
+    return comparison.options, {ours: state[theirs] for theirs, ours in comparison.keys.items()}
+
+
+def to_authors(network_options: Mapping, our_state_dict: Mapping) -> State:
+    """Our weights under the authors' key names (without the layers that they never use).
+
+    Raises:
+        InputError: their code has no such network, or the state dict is not that of ``network_options``.
+    """
+    if network_options.get("type") not in AUTHORS:
+        raise InputError(f"type={network_options.get('type')}: one of {', '.join(AUTHORS)} fits")
+    try:
+        options = complete(network_options)
+        shapes = _shapes(options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network options: {error}") from None
+    _refuse_ours_only(options)
+    state = unwrap(our_state_dict)
+    comparison = Comparison(options, {key: key for key in shapes})
+    comparison.check(state, shapes)
+    if comparison.problems:
+        raise InputError(f"no state dict of this {options['type']}: {comparison.describe()}")
+    table = names.authors_names(options)
+    return {names.rename(key, table): state[key] for key in shapes}
+
+
+def compare(state: State) -> Comparison:
+    """Recognise an authors' state dict (bare) and fit a network of ours to it.
+
+    Raises:
+        InputError: it is none of the authors' networks, or names every key that does not fit.
+    """
+    network = recognise(state)
+    if network is None:
+        raise InputError(f"none of the authors' networks: its keys are such as {', '.join(list(state)[:3])}")
+    best: Comparison | None = None
+    for options in _candidates(network, state):
+        table = names.authors_names(options)
+        shapes = _shapes(options)
+        comparison = Comparison(options, {names.rename(key, table): key for key in shapes})
+        comparison.check(state, shapes)
+        if not comparison.problems:
+            return comparison
+        if best is None or comparison.problems < best.problems:
+            best = comparison
+    assert best is not None  # the paper's widths always make a network
+    raise InputError(f"nearly the authors' {describe(best.options)}: {best.describe()}")
+
+
+def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
+    """The bare state dict of a file, read without running pickled code.
+
+    Raises:
+        InputError: no such file, not a checkpoint, truncated, or a pickle that needs more than tensors.
+    """
+    path = Path(path).expanduser()
+    try:
+        return unwrap(torch.load(path, map_location="cpu", weights_only=True), param_key)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except pickle.UnpicklingError as error:
+        needs = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it needs {needs[1]}" if needs else "it is no checkpoint, or needs code to be run"
+        raise InputError(f"{path}: refused, {what}; a file of tensors alone fits") from None
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0][:120]})") from None
+
+
+def load_network_state(path: str, param_key: str | None = "params") -> State:
+    """State dict of ours from a checkpoint file: ours as it is, the authors' converted.
+
+    Args:
+        path: file of ours or of the authors'.
+        param_key: the state dict in it to take; ``params`` or ``params_ema`` is taken where it is absent.
+
+    Raises:
+        InputError: the file cannot be read, or is an authors' file whose keys do not fit.
+    """
+    state = load_authors_file(path, param_key)
+    if recognise(state) in (None, "PatchDiscriminator"):
+        return state
+    try:
+        return from_authors(state)[1]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def complete(options: Mapping) -> dict:
+    """Network options with every one given, nested ones too; VGG19 and SPyNet come with the state dict.
+
+    Raises:
+        TypeError: an option that the network does not have.
+        ValueError: an option that does not fit.
+    """
+    network = _network(options["type"])
+    given = {key: value for key, value in options.items() if key != "type"}
+    network.check_options(**given)
+    filled = {name: parameter.default for name, parameter in inspect.signature(network).parameters.items()} | given
+    for name, value in filled.items():
+        if name in ("vgg_weights", "flow_weights"):
+            filled[name] = None
+        elif isinstance(value, list):
+            filled[name] = list(value)
+    if options["type"] in NESTED:
+        name, inner = NESTED[options["type"]]
+        filled[name] = {key: value for key, value in complete({"type": inner, **(filled[name] or {})}).items()}
+        for key in ("type", "scale"):  # the scale is that of the network around it
+            filled[name].pop(key, None)
+    if options["type"] == "GPEMSR":
+        filled["prior"]["vqgan"].pop("with_encoder")  # as `perceptual` needs it
+    return {"type": options["type"], **filled}
+
+
+def _network(name: str) -> Any:
+    importlib.import_module("gpemsr.archs")  # registers them
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    return ARCH_REGISTRY.get(name)
+
+
+def _shapes(options: Mapping) -> dict[str, torch.Size]:
+    """Keys and shapes of our network's state dict, without making its weights."""
+    with torch.device("meta"):
+        network = _network(options["type"])(**{key: value for key, value in options.items() if key != "type"})
+    return {key: value.shape for key, value in network.state_dict().items()}
+
+
+def _candidates(network: str, state: State) -> Iterator[dict]:
+    """Complete options that the file may have, the likeliest first: with the widths of its shapes, then the paper's."""
+    scales: tuple[int | None, ...] = (None,)
+    if network in NESTED:
+        scales = (8, 16) if any(re.search(r"indexer\..*\.downblock\.", key) for key in state) else (16, 8)
+    for infer in (True, False):
+        for scale in scales:
+            options = {"type": network} if scale is None else {"type": network, "scale": scale}
+            try:
+                yield complete({**options, **names.options_of(network, state)} if infer else options)
+            except (KeyError, IndexError, ValueError):
+                continue  # the shapes make no network: compared with the paper's, they tell which are wrong
+
+
+def _refuse_ours_only(options: Mapping, place: str = "") -> None:
+    """Raise InputError if the network computes what the authors' code cannot."""
+    for key, fits in FIXED[options["type"]].items():
+        if options[key] != fits:
+            raise InputError(f"{place}{key}={options[key]}: the authors' code has {fits} only")
+    if options["type"] in NESTED:
+        name, inner = NESTED[options["type"]]
+        _refuse_ours_only({"type": inner, **options[name]}, f"{place}{name}.")
