@@ -178,8 +178,8 @@ class SectionPairs:
         """The LR rectangle (y, x, height, width) in LR pixels: (height, width) in [0, 1], in the dtype's steps.
 
         Where LR is made from HR, the pixels around the rectangle take part, so that it equals that part of the
-        degraded whole section. Only the noise of kind ``em`` is drawn for the rectangle: always the same for
-        the same place, another elsewhere.
+        degraded whole section, which in turn is what ``gpemsr-lmdb`` stores with the same seed. Only the noise
+        of kind ``em`` is drawn for each rectangle: always the same for the same place, another elsewhere.
         """
         if self._lr is not None:
             return self._lr.read_float(volume, section, y, x, height, width)
@@ -188,11 +188,13 @@ class SectionPairs:
         y0, x0 = max(y - context, 0), max(x - context, 0)
         y1, x1 = min(y + height + context, whole_height), min(x + width + context, whole_width)
         hr = self.read_gt(volume, section, y0, x0, y1 - y0, x1 - x0)
-        seed = (self._degradation.seed, zlib.crc32(volume.encode()), section, y0, x0)
+        seed = (self._degradation.seed, self.scale, section)
+        if (height, width) != (whole_height, whole_width):
+            seed += (zlib.crc32(volume.encode()), y0, x0)
         lq = degrade(hr, self.scale, self._degradation.kind, seed, **self._degradation.parameters)
         steps = np.float32(np.iinfo(self._hr.volumes[volume].dtype).max)
         lq = lq[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
-        return np.round(lq * steps) / steps
+        return np.rint(lq * steps) / steps
 
     def read_lq_sections(
         self, volume: str, sections: Sequence[int], rectangle: tuple[int, int, int, int]

@@ -2,42 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
-import lmdb
 import numpy as np
 import pytest
 
 from gpemsr.data.degradations import degrade
+from gpemsr.data.em_lmdb import LmdbWriter
 
 
-def write_store(root: Path, backend: str, volumes: dict[str, dict[int, np.ndarray]]) -> None:
-    """Write {volume: {section number: pixels}} as folders of PNG files or as an LMDB."""
+def write_store(root: Path, backend: str, volumes: dict[str, dict[int, np.ndarray]], tile: int) -> None:
+    """Write {volume: {section number: pixels}} as folders of PNG files or as an LMDB of tiles."""
     if backend == "disk":
         for name, sections in volumes.items():
             (root / name).mkdir(parents=True)
             for number, pixels in sections.items():
                 cv2.imwrite(str(root / name / f"{number}.png"), pixels)
         return
-    environment = lmdb.open(str(root), map_size=1 << 26)
-    entries = {}
-    with environment.begin(write=True) as transaction:
+    with LmdbWriter(root, tile, {}) as writer:
         for name, sections in volumes.items():
-            pixels = next(iter(sections.values()))
-            entries[name] = {
-                "sections": sorted(sections),
-                "height": pixels.shape[0],
-                "width": pixels.shape[1],
-                "dtype": str(pixels.dtype),
-                "voxel_size": None,
-                "tile": None,
-            }
             for number, pixels in sections.items():
-                transaction.put(f"{name}/{number:08d}".encode(), cv2.imencode(".png", pixels)[1].tobytes())
-    environment.close()
-    (root / "volume.json").write_text(json.dumps({"volumes": entries}))
+                writer.put(name, number, pixels)
+            writer.finish_volume(name, pixels, {"voxel_size": None, "sections": sorted(sections)})
+        writer.close()
+        writer.publish(overwrite=False)
 
 
 def textured_section(seed: int, shape: tuple[int, int]) -> np.ndarray:
@@ -66,8 +55,8 @@ def make_stores(tmp_path):
                 pixels = textured_section(number, shape)
                 hr[name][number] = np.round(pixels * levels).astype(dtype)
                 lr[name][number] = np.round(degrade(pixels, scale, "bicubic") * levels).astype(dtype)
-        write_store(tmp_path / "hr", backend, hr)
-        write_store(tmp_path / "lr", backend, lr)
+        write_store(tmp_path / "hr", backend, hr, tile=64)
+        write_store(tmp_path / "lr", backend, lr, tile=64 // scale)
         return {
             "name": "test",
             "scale": scale,

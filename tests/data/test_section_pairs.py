@@ -3,12 +3,14 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpemsr.data.degradations import degrade
+from gpemsr.data.lmdb_job import LmdbJob, degrade_stored
 from gpemsr.data.section_pairs import DegradationOptions, SectionPairs, check_crop, check_num_frame, check_pair
 from gpemsr.errors import InputError
 
@@ -21,7 +23,7 @@ def pairs_of(stores: dict, gt_size=None, degradation: dict | None = None, **chan
     return SectionPairs(SimpleNamespace(**keys), gt_size)
 
 
-NOISELESS_EM = {"kind": "em", "dose": 1e9, "read_noise": 0, "blur": 1.4}
+NOISELESS_EM = {"kind": "em", "dose": 1e9, "read_noise": 0, "blur": 3}
 
 
 @pytest.mark.parametrize("degradation", [{"kind": "bicubic"}, {"kind": "area"}, NOISELESS_EM], ids=lambda d: d["kind"])
@@ -55,6 +57,14 @@ def test_lr_made_from_hr_is_the_stored_lr(make_stores):
     stored = pairs_of(stores).read_lq(*rectangle)
     made = pairs_of(stores, degradation={"kind": "bicubic"}).read_lq(*rectangle)
     np.testing.assert_allclose(made, stored, atol=1.01 / 255)
+
+
+@pytest.mark.parametrize("kind", ["bicubic", "area", "em"])
+def test_whole_lr_made_from_hr_is_what_gpemsr_lmdb_stores(make_stores, tmp_path, kind):
+    pairs = pairs_of(make_stores({"vol": [3]}), degradation={"kind": kind, "seed": 5})
+    hr = cv2.imread(str(tmp_path / "hr" / "vol" / "3.png"), cv2.IMREAD_UNCHANGED)
+    stored = degrade_stored(hr, 3, 8, LmdbJob(tmp_path, "name", "vol", degradation=kind, seed=5))
+    np.testing.assert_array_equal(pairs.read_lq("vol", 3, 0, 0, 24, 32), stored / np.float32(255))
 
 
 def test_noise_is_fixed_by_seed_and_place(make_stores):
