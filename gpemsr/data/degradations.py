@@ -91,14 +91,12 @@ def load(kind: Kind) -> None:
 
 def _blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
     """Blur with a Gaussian of ``blur`` LR pixels and take the value at the centre of every LR pixel."""
-    from scipy.ndimage import gaussian_filter1d
+    import cv2
 
-    below, above = (scale - 1) // 2, scale // 2  # the centre lies on a pixel (odd scale) or between two (even)
-    for axis in (0, 1):
-        blurred = gaussian_filter1d(section, blur * scale, axis=axis, mode="reflect") if blur else section
-        lower, upper = (blurred[offset::scale] if axis == 0 else blurred[:, offset::scale] for offset in (below, above))
-        section = (lower + upper) / 2
-    return section
+    blurred = cv2.GaussianBlur(section, (0, 0), blur * scale, borderType=cv2.BORDER_REFLECT) if blur else section
+    offsets = {(scale - 1) // 2, scale // 2}  # the centre lies on a pixel (odd scale) or between two (even)
+    samples = [blurred[top::scale, left::scale] for top in offsets for left in offsets]
+    return np.mean(samples, axis=0)
 
 
 def _count_electrons(signal: np.ndarray, dose: float, read_noise: float, seed: int | tuple[int, ...]) -> np.ndarray:
