@@ -7,6 +7,7 @@ What a registered class accepts is read off the class:
   (:class:`gpemsr.schema.TrainOptions`) and, if they have it, ``ValOptions`` for ``val``;
 - models: ``fits``, if they have it, e.g. ``{"network_g": ("VQGAN",), "datasets.train": ("HRSectionDataset",)}``: the
   networks that they need and the names (or classes below these) that they can work with;
+- models: ``path_keys``, if they have it: keys of ``path`` that only they read;
 - any of them: ``check_options``, a class or static method that raises ValueError("<key>=<value>: what fits")
   where options do not go together. It gets a network's options as keywords, a data set's section as BasicSR
   completes it (with ``phase`` and ``scale``), a model the whole file.
@@ -118,7 +119,7 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
     model = check_registered(MODEL_REGISTRY, options["model_type"], top / "model_type")
     _check_networks(options, model, top)
     _check_datasets(options, model, top, is_train)
-    _check_path(options, top)
+    _check_path(options, model, top)
     if is_train:
         _check_train(options["train"], model, top / "train")
     _check_val(options, model, top / "val", is_train)
@@ -201,7 +202,7 @@ def _check_dataset(section: Mapping[str, Any], model: type, place: Place) -> Non
         check_own(lambda: dataset.check_options(section), place)
 
 
-def _check_path(options: Mapping[str, Any], top: Place) -> None:
+def _check_path(options: Mapping[str, Any], model: type, top: Place) -> None:
     place = top / "path"
     networks = [key for key in options if str(key).startswith("network_")]
     hints: dict[str, Any] = {"resume_state": str | None, "ignore_resume_networks": list[str] | None}
@@ -209,6 +210,7 @@ def _check_path(options: Mapping[str, Any], top: Place) -> None:
         letter = network.removeprefix("network_")
         hints |= {f"pretrain_{network}": str | None, f"strict_load_{letter}": bool | None}
         hints |= {f"param_key_{letter}": str | None}
+    hints |= {key: str | None for key in getattr(model, "path_keys", ())}
     for key, value in check_section(options["path"], place).items():
         if key not in hints:
             (place / key).fail_unknown(hints)
@@ -227,8 +229,8 @@ def _check_train(train: Mapping[str, Any], model: Any, place: Place) -> None:
     for key, value in train.items():
         if key.startswith("optim_") and value is not None and model.get_optimizer is BaseModel.get_optimizer:
             check_schema(AdamOptions, check_section(value, place / key), place / key)
-        if key.endswith("_opt") and isinstance(value, Mapping) and "type" in value:
-            loss = check_registered(LOSS_REGISTRY, value["type"], place / key / "type")
+        if key.endswith("_opt") and value is not None and ("type" in value or not hasattr(model, "Options")):
+            loss = _check_type_key(LOSS_REGISTRY, check_section(value, place / key), place / key, ())
             check_call(loss, value, place / key)
     _check_scheduler(train, place / "scheduler")
 

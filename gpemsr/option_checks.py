@@ -104,7 +104,7 @@ def check_call(
     for name in named:
         if name in section and name in hints:
             check_type(hints[name], section[name], place / name)
-        if name in section and PATH_KEY.search(name) and section[name] != parameters[name].default:
+        if PATH_KEY.search(name) and isinstance(section.get(name), str) and section[name] != parameters[name].default:
             check_path(section[name], place / name)
     if (own := getattr(target, "check_options", None)) is not None:
         check_own(lambda: own(**{key: value for key, value in section.items() if key not in given}), place)
