@@ -1,0 +1,37 @@
+"""How well a codebook is used: counts of the codes chosen lately."""
+
+from __future__ import annotations
+
+import torch
+
+
+class CodebookUsage:
+    """Counts of each code, forgotten exponentially.
+
+    Args:
+        num_codes: entries of the codebook.
+        memory: steps over which counts fade to 1/e.
+        device: where to count.
+    """
+
+    def __init__(self, num_codes: int, memory: int = 50, device: torch.device | str = "cpu") -> None:
+        self.decay = 1 - 1 / memory
+        self.counts = torch.zeros(num_codes, device=device)
+
+    def update(self, codes: torch.Tensor) -> None:
+        """Add one step's codes, of any shape."""
+        step = torch.bincount(codes.flatten(), minlength=len(self.counts))
+        self.counts.mul_(self.decay).add_(step)
+
+    def perplexity(self) -> torch.Tensor:
+        """exp(entropy) of the choice: 1 (always the same code) to the number of codes (all alike)."""
+        p = self.counts / self.counts.sum().clamp_min(1e-12)
+        return torch.special.entr(p).sum().exp()
+
+    def dead(self) -> torch.Tensor:
+        """Indices of the codes that were chosen lately less than a thirtieth as often as the average code."""
+        return (self.counts <= self.counts.mean() / 30).nonzero().flatten()
+
+    def revive(self, codes: torch.Tensor) -> None:
+        """Count the codes at these indices as used like the average one, so that they get time to prove useful."""
+        self.counts[codes] = self.counts.mean()

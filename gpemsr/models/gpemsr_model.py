@@ -1,0 +1,106 @@
+"""Stage III: training and test of GPEMSR."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import torch
+from basicsr.losses import build_loss
+from basicsr.models.video_base_model import VideoBaseModel
+from basicsr.utils.registry import MODEL_REGISTRY
+
+from gpemsr.archs.perceptual import EncoderFeatures
+from gpemsr.checkpoints import load_network_state
+from gpemsr.models.section_cache import SectionCache
+from gpemsr.models.stage_base import StageModel
+from gpemsr.schema import TrainOptions
+
+CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4
+
+
+class GPEMSRTrainOptions(TrainOptions):
+    """``train`` of :class:`GPEMSRModel`."""
+
+    pixel_opt: dict
+    contextual_opt: dict | None = None
+
+
+@MODEL_REGISTRY.register()
+class GPEMSRModel(StageModel, VideoBaseModel):
+    """Pixel loss to the HR section and contextual loss to the prior's reference images.
+
+    ``path.pretrain_prior`` is the checkpoint of stage II. The prior stays frozen and in eval mode.
+    Whole sections are validated with BasicSR's video validation; each section is encoded once.
+    """
+
+    Options = GPEMSRTrainOptions
+    path_keys = ("pretrain_prior",)
+    fits = {
+        "network_g": ("GPEMSR",),
+        "datasets.train": ("SectionWindowDataset",),
+        "datasets.val": ("SectionWindowTestDataset",),
+        "datasets.test": ("SectionWindowTestDataset",),
+    }
+
+    @classmethod
+    def check_options(cls, opt: Mapping) -> None:
+        """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
+        path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
+        if train and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
+            raise ValueError("path.pretrain_prior=null: the checkpoint of stage II (net_g_*.pth)")
+        for name, dataset in opt["datasets"].items():
+            frames = dataset.get("num_frame", 5)
+            if frames != net.get("num_frame", 5):
+                raise ValueError(f"datasets.{name}.num_frame={frames}: network_g.num_frame={net.get('num_frame', 5)}")
+        features = (train.get("contextual_opt") or {}).get("features", "vgg19")
+        if features == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":
+            raise ValueError("train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan")
+
+    def __init__(self, opt: dict) -> None:
+        if opt["path"].get("pretrain_network_g"):  # a whole checkpoint brings these weights
+            opt["network_g"].update(vgg_weights=None, flow_weights=None)
+        super().__init__(opt)
+
+    def init_training_settings(self) -> None:
+        """Load the frozen prior; build losses, optimiser and schedulers."""
+        path = self.opt["path"]
+        net = self.get_bare_model(self.net_g)
+        if path.get("pretrain_prior") and not path.get("resume_state"):
+            state = load_network_state(path["pretrain_prior"])
+            if net.prior.vqgan.encoder is None:
+                state = {key: value for key, value in state.items() if not key.startswith("vqgan.encoder.")}
+            net.prior.load_state_dict(state)
+        super().init_training_settings()
+        self.cri_contextual = None
+        options = self.opt["train"].get("contextual_opt")
+        if options:
+            self.cri_contextual = build_loss(options).to(self.device)
+            if options.get("features") == "vqgan":
+                self.cri_contextual.extractor = EncoderFeatures(net.prior.vqgan, CONTEXTUAL_STEPS)
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        """One step."""
+        self.optimizer_g.zero_grad()
+        self.output, reference = self.net_g(self.lq, return_reference=True)
+        losses: OrderedDict[str, torch.Tensor] = OrderedDict()
+        losses["l_pix"] = self.cri_pix(self.output, self.gt)
+        if self.cri_contextual:
+            losses["l_contextual"] = self.cri_contextual(self.output, reference)
+        sum(losses.values()).backward()
+        self.optimizer_g.step()
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+        self.log_dict = self.reduce_loss_dict(losses)
+
+    def start_validation(self) -> None:
+        """Encode the sections anew, with the weights of now."""
+        net = self.net_g_ema if hasattr(self, "net_g_ema") else self.get_bare_model(self.net_g)
+        self.section_cache = SectionCache(net)
+
+    def test(self) -> None:
+        """Super-resolve the centre section of ``lq`` (1, t, 1, h, w)."""
+        net = self.section_cache.net
+        net.eval()
+        self.output = self.section_cache.reconstruct(self.lq)
+        net.train(self.is_train)

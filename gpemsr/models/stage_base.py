@@ -1,0 +1,94 @@
+"""What the models of the three stages share, on top of BasicSR's models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+from torch.nn import functional as F
+
+from gpemsr.checkpoints import load_network_state
+
+
+class StageModel(SRModel):
+    """A stage's model: loads our and the authors' checkpoints, optimises what is not frozen, logs pictures.
+
+    Subclasses may add to what a validation reports: see :meth:`validation_scalars`.
+
+    Attributes:
+        path_keys: keys of ``path`` beside BasicSR's.
+    """
+
+    path_keys: tuple[str, ...] = ()
+
+    def load_network(
+        self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"
+    ) -> None:
+        """Load a checkpoint of ours or of the GPEMSR authors into ``net``."""
+        net = self.get_bare_model(net)
+        state = load_network_state(load_path, param_key)
+        get_root_logger().info(f"Loading {type(net).__name__} from {load_path} [{param_key}].")
+        self._print_different_keys_loading(net, state, strict)
+        net.load_state_dict(state, strict=strict)
+
+    def trainable_parameters(self) -> list[torch.nn.Parameter]:
+        """The parameters of ``net_g`` that are not frozen."""
+        return [p for p in self.net_g.parameters() if p.requires_grad]
+
+    def setup_optimizers(self) -> None:
+        """One optimiser over the parameters of ``net_g`` that are not frozen."""
+        options = dict(self.opt["train"]["optim_g"])
+        self.optimizer_g = self.get_optimizer(options.pop("type"), self.trainable_parameters(), **options)
+        self.optimizers.append(self.optimizer_g)
+
+    @torch.no_grad()
+    def model_ema(self, decay: float = 0.999) -> None:
+        """Move the averaged network towards ``net_g``; what is frozen is copied once, at the start (decay 0)."""
+        averaged = dict(self.net_g_ema.named_parameters())
+        for name, parameter in self.get_bare_model(self.net_g).named_parameters():
+            if parameter.requires_grad or decay == 0:
+                averaged[name].lerp_(parameter.detach(), 1 - decay)
+
+    def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
+        """BasicSR's validation, then the stage's own scalars and one picture."""
+        self.picture: torch.Tensor | None = None
+        self.start_validation()
+        super().validation(dataloader, current_iter, tb_logger, save_img)
+        name = dataloader.dataset.opt["name"]
+        scalars = self.validation_scalars()
+        if scalars:
+            text = "".join(f"\t # {key}: {value:.4f}\n" for key, value in scalars.items())
+            get_root_logger().info(f"Validation {name}\n{text}")
+        if tb_logger:
+            for key, value in scalars.items():
+                tb_logger.add_scalar(f"metrics/{name}/{key}", value, current_iter)
+            if self.picture is not None:
+                tb_logger.add_image(f"{name}/lq_result_gt", self.picture, current_iter)
+
+    def start_validation(self) -> None:
+        """Forget what the last validation gathered."""
+
+    def validation_scalars(self) -> Mapping[str, float]:
+        """Scalars gathered in :meth:`test` since :meth:`start_validation`, by name."""
+        return {}
+
+    def get_current_visuals(self) -> dict[str, torch.Tensor]:
+        """BasicSR's visuals (``lq``, ``result``, ``gt``); the first of a validation is kept as a picture."""
+        visuals = super().get_current_visuals()
+        if getattr(self, "picture", None) is None:
+            self.picture = side_by_side(visuals)
+        return visuals
+
+
+def side_by_side(visuals: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """LR (centre section, enlarged), result and HR of the first item in a row: (1, H, 3 * W) in [0, 1]."""
+    size = visuals["result"].shape[-2:]
+    lq = visuals["lq"][0]
+    centre = lq[len(lq) // 2] if lq.dim() == 4 else lq
+    row = [F.interpolate(centre[None], size=size)[0], visuals["result"][0]]
+    if "gt" in visuals:
+        row.append(visuals["gt"][0])
+    return torch.cat(row, dim=-1).float().clamp(0, 1)
