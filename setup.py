@@ -53,6 +53,7 @@ setup(
             "gpemsr-train=gpemsr.train:main",
             "gpemsr-test=gpemsr.test:main",
             "gpemsr-lmdb=gpemsr.cli.lmdb:main",
+            "gpemsr-convert=gpemsr.cli.convert:main",
             "gpemsr-phantom=gpemsr.cli.phantom:main",
             "gpemsr-download-cremi=gpemsr.cli.download_cremi:main",
             "gpemsr-demo=gpemsr.cli.demo:main",

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gpemsr import checkpoint_names as names
+from gpemsr.checkpoint_files import State, load_authors_file, unwrap
 from gpemsr.errors import InputError
-
-State = dict[str, Tensor]
-PARAM_KEYS = ("params", "params_ema")  # BasicSR's layouts
 
 # network -> what to call it, and a key by which the authors' file of it is known; the first that fits
 AUTHORS = {
@@ -33,7 +29,7 @@ AUTHORS = {
 }
 # files of others that are used as they are
 DIRECT = {
-    "torchvision's VGG19": (r"features\.\d+\.weight", "vgg_weights"),
+    "torchvision's VGG19": (r"features\.34\.weight", "vgg_weights"),
     "BasicSR's SPyNet": (r"basic_module\.\d\.basic_module\.\d\.weight", "flow_weights"),
 }
 # what no shape tells, and what the authors' code has there
@@ -84,6 +80,10 @@ class Comparison:
         """Number of keys that do not fit."""
         return len(self.missing) + len(self.left_over) + len(self.misshapen)
 
+    def convert(self, state: State) -> State:
+        """The entries of ``state`` under our keys."""
+        return {ours: state[theirs] for theirs, ours in self.keys.items()}
+
     def describe(self) -> str:
         """Name every key that does not fit."""
         parts = {"missing": self.missing, "left over": self.left_over, "of another shape": self.misshapen}
@@ -109,32 +109,15 @@ def used_directly(state: Mapping[str, Tensor]) -> tuple[str, str] | None:
     return None
 
 
+def tell_direct(what: str, option: str) -> str:
+    """How a file of :func:`used_directly` is used."""
+    return f"{what}, used as it is: give its path as {option} in network_g"
+
+
 def describe(options: Mapping) -> str:
     """Such as "stage III network x8"."""
     scale = f" x{options['scale']}" if "scale" in options else ""
     return AUTHORS[options["type"]][0] + scale
-
-
-def unwrap(loaded: object, param_key: str | None = None) -> State:
-    """The bare state dict of a loaded checkpoint: out of ``params`` or ``params_ema``, without ``module.``.
-
-    Args:
-        loaded: a state dict, or a dict that holds one.
-        param_key: which of them, where there is a choice; None for ``params`` before ``params_ema``.
-
-    Raises:
-        InputError: there is no state dict.
-    """
-    if not isinstance(loaded, Mapping):
-        raise InputError(f"a {type(loaded).__name__} where a state dict fits")
-    for key in (param_key, *PARAM_KEYS):
-        if isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-            break
-    strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
-    if strange or not loaded:
-        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}, where names with tensors fit")
-    return {key.removeprefix("module."): value for key, value in loaded.items()}
 
 
 def from_authors(state_dict: Mapping) -> tuple[dict, State]:
@@ -152,7 +135,7 @@ def from_authors(state_dict: Mapping) -> tuple[dict, State]:
     """
     state = unwrap(state_dict)
     comparison = compare(state)
-    return comparison.options, {ours: state[theirs] for theirs, ours in comparison.keys.items()}
+    return comparison.options, comparison.convert(state)
 
 
 def to_authors(network_options: Mapping, our_state_dict: Mapping) -> State:
@@ -185,6 +168,9 @@ def compare(state: State) -> Comparison:
         InputError: it is none of the authors' networks, or names every key that does not fit.
     """
     network = recognise(state)
+    direct = used_directly(state)
+    if network is None and direct:
+        raise InputError(tell_direct(*direct))
     if network is None:
         raise InputError(f"none of the authors' networks: its keys are such as {', '.join(list(state)[:3])}")
     best: Comparison | None = None
@@ -199,27 +185,6 @@ def compare(state: State) -> Comparison:
             best = comparison
     assert best is not None  # the paper's widths always make a network
     raise InputError(f"nearly the authors' {describe(best.options)}: {best.describe()}")
-
-
-def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
-    """The bare state dict of a file, read without running pickled code.
-
-    Raises:
-        InputError: no such file, not a checkpoint, truncated, or a pickle that needs more than tensors.
-    """
-    path = Path(path).expanduser()
-    try:
-        return unwrap(torch.load(path, map_location="cpu", weights_only=True), param_key)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except pickle.UnpicklingError as error:
-        needs = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"it needs {needs[1]}" if needs else "it is no checkpoint, or needs code to be run"
-        raise InputError(f"{path}: refused, {what}; a file of tensors alone fits") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0][:120]})") from None
 
 
 def load_network_state(path: str, param_key: str | None = "params") -> State:
@@ -251,7 +216,8 @@ def complete(options: Mapping) -> dict:
     network = _network(options["type"])
     given = {key: value for key, value in options.items() if key != "type"}
     network.check_options(**given)
-    filled = {name: parameter.default for name, parameter in inspect.signature(network).parameters.items()} | given
+    parameters = inspect.signature(network).parameters.values()
+    filled: dict[str, Any] = {parameter.name: parameter.default for parameter in parameters} | given
     for name, value in filled.items():
         if name in ("vgg_weights", "flow_weights"):
             filled[name] = None
@@ -259,7 +225,7 @@ def complete(options: Mapping) -> dict:
             filled[name] = list(value)
     if options["type"] in NESTED:
         name, inner = NESTED[options["type"]]
-        filled[name] = {key: value for key, value in complete({"type": inner, **(filled[name] or {})}).items()}
+        filled[name] = complete({"type": inner, **(filled[name] or {})})
         for key in ("type", "scale"):  # the scale is that of the network around it
             filled[name].pop(key, None)
     if options["type"] == "GPEMSR":
@@ -288,7 +254,7 @@ def _candidates(network: str, state: State) -> Iterator[dict]:
         scales = (8, 16) if any(re.search(r"indexer\..*\.downblock\.", key) for key in state) else (16, 8)
     for infer in (True, False):
         for scale in scales:
-            options = {"type": network} if scale is None else {"type": network, "scale": scale}
+            options: dict[str, Any] = {"type": network} if scale is None else {"type": network, "scale": scale}
             try:
                 yield complete({**options, **names.options_of(network, state)} if infer else options)
             except (KeyError, IndexError, ValueError):
@@ -302,4 +268,4 @@ def _refuse_ours_only(options: Mapping, place: str = "") -> None:
             raise InputError(f"{place}{key}={options[key]}: the authors' code has {fits} only")
     if options["type"] in NESTED:
         name, inner = NESTED[options["type"]]
-        _refuse_ours_only({"type": inner, **options[name]}, f"{place}{name}.")
+        _refuse_ours_only(options[name] | {"type": inner}, f"{place}{name}.")

@@ -1,0 +1,92 @@
+"""Reading and writing checkpoint files: BasicSR's layout, tensors and plain data only."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gpemsr.errors import InputError
+
+State = dict[str, Tensor]
+PARAM_KEYS = ("params", "params_ema")  # where BasicSR puts a state dict
+
+
+def read_checkpoint(path: str | Path) -> Any:
+    """What a checkpoint file holds, on the CPU, read without running pickled code.
+
+    Raises:
+        InputError: no such file, not a checkpoint, truncated, or a pickle that needs more than tensors.
+    """
+    path = Path(path).expanduser()
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except pickle.UnpicklingError as error:
+        needs = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"it needs {needs[1]}" if needs else "it is no checkpoint, or needs code to be run"
+        raise InputError(f"{path}: refused, {what}; a file of tensors alone fits") from None
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:120]
+        raise InputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+
+
+def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
+    """The bare state dict of a file, see :func:`read_checkpoint` and :func:`unwrap`.
+
+    Raises:
+        InputError: as theirs, with the path.
+    """
+    loaded = read_checkpoint(path)
+    try:
+        return unwrap(loaded, param_key)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def unwrap(loaded: Any, param_key: str | None = None) -> State:
+    """The bare state dict of a loaded checkpoint: out of ``params`` or ``params_ema``, without ``module.``.
+
+    Args:
+        loaded: a state dict, or a dict that holds one.
+        param_key: which of them, where there is a choice; None for ``params`` before ``params_ema``.
+
+    Raises:
+        InputError: there is no state dict.
+    """
+    if not isinstance(loaded, Mapping):
+        raise InputError(f"a {type(loaded).__name__} where a state dict fits")
+    for key in (param_key, *PARAM_KEYS):
+        if isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
+    if strange or not loaded:
+        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}, where names with tensors fit")
+    return {key.removeprefix("module."): value for key, value in loaded.items()}
+
+
+def save_checkpoint(path: Path, checkpoint: dict) -> None:
+    """Write a checkpoint under a temporary name and rename it when it is whole.
+
+    Raises:
+        InputError: it cannot be written (full disk, no permission); nothing is left of it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as either
+        raise InputError(f"{path}: cannot be written ({error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)

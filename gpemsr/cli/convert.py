@@ -1,0 +1,126 @@
+"""``gpemsr-convert``: the authors' released weights as ours, and back."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from gpemsr.errors import InputError, command
+
+EXAMPLES = """examples:
+  say what a file is, and the network_g section that it fits:
+    gpemsr-convert stage3_x8.pth
+  convert it:
+    gpemsr-convert stage3_x8.pth --out gpemsr_x8.pth
+  back to the authors' names; a checkpoint that was trained here needs the option file that it was trained with:
+    gpemsr-convert gpemsr_x8.pth --to-authors --out stage3_x8.pth
+    gpemsr-convert net_g_latest.pth --to-authors --options options/stage3_x8.yml --out stage3_x8.pth
+
+Conversion is not needed for training and testing: pretrain_network_g takes the authors' files as they are.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parse = argparse.ArgumentParser(
+        prog="gpemsr-convert",
+        description="Recognise a checkpoint of the GPEMSR authors (stage I generator or discriminator, stage II "
+        "generator, stage III network; x8 and x16) and convert it to this package's key names, or back.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parse.add_argument("file", type=Path, help="checkpoint, read without running code in it")
+    parse.add_argument("--out", type=Path, metavar="FILE", help="file to write: {'params': weights, 'metadata': ...}")
+    parse.add_argument("--param-key", metavar="KEY", help="weights to take where a file has several (default params)")
+    parse.add_argument("--to-authors", action="store_true", help="from this package's key names to the authors'")
+    parse.add_argument("--options", type=Path, metavar="YML", help="with --to-authors: has the file's network_g")
+    parse.add_argument("--overwrite", action="store_true", help="replace the file of --out")
+    return parse
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for input that does not fit)."""
+    arguments = parser().parse_args(argv)
+    out = arguments.out
+    if out is not None and out.exists() and not arguments.overwrite:
+        raise InputError(f"{out} exists; --overwrite replaces it")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"{out}: no such folder")
+    if arguments.options and not arguments.to_authors:
+        raise InputError("--options fits with --to-authors only")
+    from gpemsr import checkpoint_files, checkpoints
+
+    loaded = checkpoint_files.read_checkpoint(arguments.file)
+    try:
+        state = checkpoint_files.unwrap(loaded, arguments.param_key)
+        direct = checkpoints.used_directly(state)
+        if direct and out is None:
+            print(f"{arguments.file}: {checkpoints.tell_direct(*direct)}")
+            return 0
+        if arguments.to_authors:
+            options = _network_options(loaded, arguments.options)
+            converted = checkpoints.to_authors(options, state)
+            options = checkpoints.complete(options)
+            print(f"{arguments.file}: our {checkpoints.describe(options)}, every key fits")
+        else:
+            options, converted = _from_authors(arguments, state)
+    except InputError as error:
+        raise InputError(f"{arguments.file}: {error}") from None
+    if out is not None:
+        metadata = {
+            "content": checkpoints.describe(options),
+            "key_names": "authors" if arguments.to_authors else "gpemsr",
+            "scale": options.get("scale"),
+            "network_g": options,
+            "source": arguments.file.name,
+            "source_sha256": sha256(arguments.file),
+        }
+        checkpoint_files.save_checkpoint(out, {"params": converted, "metadata": metadata})
+        print(f"{out}: written, {len(converted)} entries")
+    return 0
+
+
+def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dict]:
+    import yaml
+
+    from gpemsr import checkpoints
+
+    comparison = checkpoints.compare(state)
+    options = comparison.options
+    print(f"{arguments.file}: the authors' {checkpoints.describe(options)}, every key fits")
+    if comparison.unused:
+        modules = ", ".join(checkpoints.names.modules_of(comparison.unused))
+        print(f"{len(comparison.unused)} of {len(state)} entries are left out, layers that they never use: {modules}")
+    print(yaml.safe_dump({"network_g": options}, sort_keys=False, default_flow_style=None), end="")
+    return options, comparison.convert(state)
+
+
+def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
+    """``network_g`` of the option file or, without one, of the metadata of a converted file."""
+    if option_file:
+        from gpemsr.options import read_options
+
+        options = read_options(option_file).get("network_g")
+        if not isinstance(options, dict) or "type" not in options:
+            raise InputError(f"{option_file}: no network_g with a type")
+        return options
+    metadata = loaded.get("metadata")
+    if not isinstance(metadata, dict) or metadata.get("key_names") != "gpemsr":
+        raise InputError("does not say what network it is of; --options with the option file of its training fits")
+    return metadata["network_g"]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.expanduser().open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
