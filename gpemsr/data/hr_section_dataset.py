@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.section_pairs import CropOptions, check_crop, check_crop_fits, parse_options
+from gpemsr.data.section_options import CropOptions, check_crop, parse_options
+from gpemsr.data.section_pairs import check_crop_fits
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, section_key, to_tensor
 from gpemsr.data.section_store import open_section_store
 

@@ -10,15 +10,18 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.section_pairs import CropOptions, PairKeys, SectionPairs, check_crop, check_pair, parse_options
+from gpemsr.data.section_options import CropOptions, PairOptions, check_crop, check_pair, parse_options
+from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, section_key, to_tensor
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY
 
 
-class SectionPairOptions(CropOptions, PairKeys):
+class SectionPairOptions(CropOptions, PairOptions):
     """Option keys of :class:`SectionPairDataset`."""
+
+    dataroot_gt: str
 
 
 @DATASET_REGISTRY.register()
@@ -34,7 +37,7 @@ class SectionPairDataset(Dataset):
         InputError: an option does not fit, LR and HR do not belong together or are smaller than ``gt_size``.
     """
 
-    Options: type[CropOptions] = SectionPairOptions
+    Options: type[SectionPairOptions] = SectionPairOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.section_options import check_num_frame
 from gpemsr.data.section_pair_dataset import SectionPairDataset, SectionPairOptions
-from gpemsr.data.section_pairs import check_num_frame
 from gpemsr.schema import PositiveInt
 
 with importable_basicsr():
@@ -39,6 +39,7 @@ class SectionWindowDataset(SectionPairDataset):
     """
 
     Options = SectionWindowOptions
+    _options: SectionWindowOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:

@@ -10,18 +10,18 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.section_pairs import PairKeys, SectionPairs, check_num_frame, check_pair, parse_options
+from gpemsr.data.section_options import PairOptions, check_num_frame, check_pair, parse_options
+from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_sampling import section_key, to_tensor
-from gpemsr.schema import DatasetOptions, PositiveInt
+from gpemsr.schema import PositiveInt
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY
 
 
-class SectionWindowTestOptions(DatasetOptions, PairKeys):
+class SectionWindowTestOptions(PairOptions):
     """Option keys of :class:`SectionWindowTestDataset` and :class:`SectionStackTestDataset`."""
 
-    dataroot_gt: str | None = None
     num_frame: PositiveInt = 5
 
 
@@ -105,7 +105,8 @@ class SectionStackTestDataset(SectionWindowTestDataset):
         volume = self.folders[index]
         rectangle = (0, 0, *self._pairs.lq_shape(volume))
         sections = list(self._pairs.volumes[volume])
-        item = {"lq": to_tensor(self._pairs.read_lq_sections(volume, sections, rectangle)), "folder": volume}
+        item: dict[str, torch.Tensor | str | int] = {"folder": volume}
+        item["lq"] = to_tensor(self._pairs.read_lq_sections(volume, sections, rectangle))
         if self._pairs.has_gt:
             item["gt"] = to_tensor(np.stack([self._pairs.read_gt(volume, z, *rectangle) for z in sections]))
         return item

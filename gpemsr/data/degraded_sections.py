@@ -1,0 +1,59 @@
+"""LR sections made from HR sections as they are read."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from gpemsr.data.degradations import check_degradation, degrade
+from gpemsr.data.section_options import DegradationOptions
+from gpemsr.data.section_store import SectionStore, VolumeInfo
+
+
+class DegradedSections:
+    """Reads like a :class:`SectionStore` of LR sections. HR pixels beyond whole LR pixels are left out.
+
+    Args:
+        hr: the HR sections.
+        scale: HR pixels per LR pixel, along y and x.
+        degradation: how LR is made.
+
+    Attributes:
+        volumes: as those of ``hr``, with LR sizes.
+
+    Raises:
+        InputError: sections too small for the degradation.
+    """
+
+    def __init__(self, hr: SectionStore, scale: int, degradation: DegradationOptions) -> None:
+        self._hr, self._scale, self._degradation = hr, scale, degradation
+        self.volumes = {name: _lr_info(info, scale) for name, info in hr.volumes.items()}
+        for info in self.volumes.values():
+            check_degradation((scale * info.height, scale * info.width), scale, degradation.kind)
+
+    def read_float(self, volume: str, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+        """The rectangle (y, x, height, width) in LR pixels: float32 (height, width) in [0, 1], in the dtype's steps.
+
+        The pixels around it take part, so that it equals that part of the degraded whole section, which in turn
+        is what ``gpemsr-lmdb`` stores with the same seed. Only the noise of kind ``em`` is drawn for each
+        rectangle: always the same for the same place, another elsewhere.
+        """
+        info, r, context = self.volumes[volume], self._scale, self._degradation.context
+        y0, x0 = max(y - context, 0), max(x - context, 0)
+        y1, x1 = min(y + height + context, info.height), min(x + width + context, info.width)
+        hr = self._hr.read_float(volume, section, r * y0, r * x0, r * (y1 - y0), r * (x1 - x0))
+        seed: tuple[int, ...] = (self._degradation.seed, r, section)
+        if (height, width) != (info.height, info.width):
+            seed += (zlib.crc32(volume.encode()), y0, x0)
+        lr = degrade(hr, r, self._degradation.kind, seed, **self._degradation.parameters)
+        steps = np.float32(np.iinfo(info.dtype).max)
+        return np.rint(lr[y - y0 :, x - x0 :][:height, :width] * steps) / steps
+
+
+def _lr_info(info: VolumeInfo, scale: int) -> VolumeInfo:
+    voxel_size = info.voxel_size
+    if voxel_size is not None:
+        voxel_size = (voxel_size[0], scale * voxel_size[1], scale * voxel_size[2])
+    return replace(info, height=info.height // scale, width=info.width // scale, voxel_size=voxel_size)
