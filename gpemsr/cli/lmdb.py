@@ -146,8 +146,8 @@ def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:
 def parse_crop(text: str):
     """``"0:50,:,16:"`` -> ``((0, 50), (None, None), (16, None))``: z, y, x; ends not included."""
     parts = text.split(",")
-    matches = [re.fullmatch(r"(\d*):(\d*)", part.strip()) for part in parts]
-    if len(parts) != 3 or None in matches:
+    matches = [match for part in parts if (match := re.fullmatch(r"(\d*):(\d*)", part.strip()))]
+    if not len(parts) == len(matches) == 3:
         raise InputError(f"--crop {text} does not fit; such as 0:50,0:1024,256:1280 or :,:,0:512 does")
     return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from gpemsr.data.volume import Volume, check_dtype, nanometres
+from gpemsr.data.volume import Volume, check_dtype, complete, nanometres
 from gpemsr.errors import InputError
 
 SLAB_BYTES = 256 * 2**20  # the most that is kept of sections that share chunks
@@ -76,8 +77,8 @@ class ZarrVolume(ArrayVolume):
         import zarr
 
         try:
-            node = zarr.open(str(path), mode="r")
-            attributes = {}
+            node: Any = zarr.open(str(path), mode="r")
+            attributes: dict = {}
             if dataset is not None:
                 if isinstance(node, zarr.Array) or dataset.strip("/") not in node:
                     arrays = [] if isinstance(node, zarr.Array) else _arrays(node)
@@ -149,7 +150,7 @@ def _finest(image: dict, path: Path) -> str:
 
 def _ome_voxel_size(image: dict, level: str) -> tuple[float, ...] | None:
     """(z, y, x) in nm: the level's scale times the image's, by the axes' units; None if any is missing."""
-    item = next((item for item in image.get("datasets", []) if item["path"] == level), {})
+    item: dict = next((item for item in image.get("datasets", []) if item["path"] == level), {})
     scale, common = _scale(item), _scale(image)
     axes = image.get("axes", [])
     if scale is None or len(scale) != len(axes) or len(scale) < 3 or not all(isinstance(axis, dict) for axis in axes):
@@ -159,4 +160,4 @@ def _ome_voxel_size(image: dict, level: str) -> tuple[float, ...] | None:
         nanometres(size * factor, axis.get("unit"))
         for size, factor, axis in list(zip(scale, factors, axes, strict=True))[-3:]
     ]
-    return None if None in sizes else tuple(sizes)
+    return complete(sizes)

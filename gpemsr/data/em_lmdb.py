@@ -111,8 +111,8 @@ class LmdbWriter:
             "width": section.shape[1],
             "dtype": str(section.dtype),
             "intensity_range": [0, int(np.iinfo(section.dtype).max)],
-            "observed_range": list(self._range),
-            "tile": self.tile if _is_tiled(section.shape, self.tile) else None,
+            "observed_range": [*(self._range or ())],
+            "tile": self.tile if self.tile and max(section.shape) > self.tile else None,
             "sha256": self._digest.hexdigest(),
         }
         self._range, self._digest = None, hashlib.sha256()
@@ -230,13 +230,9 @@ def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], 
         raise InputError(f"{path}: {key} is damaged, or not {shape[0]} x {shape[1]} {dtype}")
 
 
-def _is_tiled(shape: tuple[int, int], tile: int | None) -> bool:
-    return tile is not None and max(shape) > tile
-
-
 def _tiles(volume: str, number: int, section: np.ndarray, tile: int | None):
     key = f"{volume}/{number:08d}"
-    if not _is_tiled(section.shape, tile):
+    if tile is None or max(section.shape) <= tile:
         yield key, section
         return
     for row, top in enumerate(range(0, section.shape[0], tile)):

@@ -31,13 +31,12 @@ class FolderVolume(Volume):
                 f"{path}: section {missing[0]} is missing ({len(missing)} in all of {numbers[0]}-{numbers[-1]}); "
                 "--on-missing replace puts the nearest earlier section in its place"
             )
-        first = None
+        first = read_image_header(files[numbers[0]])
         for file in files.values():
             header = read_image_header(file)
-            first = first or header
             if header != first:
                 raise InputError(f"{file}: {_text(header)}, but the first section is {_text(first)}")
-        replaced = {}
+        replaced: dict[int, int] = {}
         for number in missing:
             replaced[number] = replaced.get(number - 1, number - 1)
         super().__init__(

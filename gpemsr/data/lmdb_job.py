@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gpemsr import __version__
-from gpemsr.data.degradations import EM_DEFAULTS, check_degradation, degrade, load
+from gpemsr.data.degradations import EM_DEFAULTS, Kind, check_degradation, degrade, load
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volume import Volume
@@ -44,7 +44,7 @@ class LmdbJob:
     name: str
     volume: str
     scales: list[int] = field(default_factory=lambda: [8])
-    degradation: str = "bicubic"
+    degradation: Kind = "bicubic"
     seed: int = 0
     em: dict[str, float] = field(default_factory=lambda: dict(EM_DEFAULTS))
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
+from gpemsr.data.volume import Volume
 from gpemsr.errors import InputError
 
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".pgm"}
+_TIFF = (".tif", ".tiff")
+_DTYPES: dict[str, np.dtype] = {"L": np.dtype(np.uint8), "I;16": np.dtype(np.uint16), "I;16B": np.dtype(np.uint16)}
 _NAME = re.compile(r"(.*?)(\d+)(\D*)")
 
 
@@ -52,36 +58,43 @@ def numbered_images(folder: Path) -> dict[int, Path]:
 
 def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
     """(height, width, dtype) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
-    return _load(path, pixels=False)
+    if path.suffix.lower() in _TIFF:
+        with _tiff(path) as volume:
+            return volume.shape[1], volume.shape[2], volume.dtype
+    with _open(path) as (image, dtype):
+        return image.height, image.width, dtype
 
 
 def read_image(path: Path) -> np.ndarray:
     """(height, width) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
-    return _load(path, pixels=True)
+    if path.suffix.lower() in _TIFF:
+        with _tiff(path) as volume:
+            return volume.section(0)
+    with _open(path) as (image, dtype):
+        return np.asarray(image).astype(dtype, copy=False)
 
 
-def _load(path: Path, pixels: bool):
-    if path.suffix.lower() in (".tif", ".tiff"):
-        from gpemsr.data.tiff_volume import TiffVolume
+def _tiff(path: Path) -> Volume:
+    from gpemsr.data.tiff_volume import TiffVolume
 
-        with TiffVolume(path) as volume:
-            if volume.shape[0] != 1:
-                raise InputError(f"{path}: {volume.shape[0]} pages in one section file; one fits")
-            return volume.section(0) if pixels else (*volume.shape[1:], volume.dtype)
-    from PIL import Image, UnidentifiedImageError
+    volume = TiffVolume(path)
+    if volume.shape[0] != 1:
+        volume.close()
+        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; one fits")
+    return volume
 
-    dtypes = {"L": np.dtype(np.uint8), "I;16": np.dtype(np.uint16), "I;16B": np.dtype(np.uint16)}
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[tuple[Image.Image, np.dtype]]:
+    """The image, not decoded yet, and its dtype; what Pillow raises until the block ends becomes one line."""
     try:
         with Image.open(path) as image:
-            if image.mode not in dtypes:
+            if image.mode not in _DTYPES:
                 raise InputError(f"{path}: an image of mode {image.mode}; grey with 8 or 16 bits fits")
-            dtype = dtypes[image.mode]
-            if not pixels:
-                return image.height, image.width, dtype
-            return np.asarray(image).astype(dtype, copy=False)
+            yield image, _DTYPES[image.mode]
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(f"{path}: not an image that can be read") from None
     except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}: damaged ({error})") from None

@@ -7,11 +7,13 @@ import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from gpemsr.data.numbered_files import numbered_images, read_image, read_image_header
+from gpemsr.data.volume import check_voxel_size
 from gpemsr.errors import InputError
 
 
@@ -89,7 +91,7 @@ class LmdbSectionStore(SectionStore):
     def __init__(self, root: Path, volumes: dict[str, VolumeInfo], metadata: dict, tiles: dict[str, int | None]):
         super().__init__(root, volumes, metadata)
         self._tiles = tiles
-        self._environment = None
+        self._environment: Any = None  # lmdb.Environment
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_environment": None}
@@ -186,7 +188,7 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
                 height=int(entry["height"]),
                 width=int(entry["width"]),
                 dtype=np.dtype(entry["dtype"]),
-                voxel_size=None if voxel_size is None else tuple(float(size) for size in voxel_size),
+                voxel_size=None if voxel_size is None else check_voxel_size(voxel_size, root),
             )
             tiles[name] = None if entry["tile"] is None else int(entry["tile"])
     except (KeyError, TypeError, ValueError) as error:

@@ -6,12 +6,13 @@ import logging
 import math
 import struct
 from pathlib import Path
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 
-from gpemsr.data.volume import Volume, check_dtype, nanometres
+from gpemsr.data.volume import Volume, check_dtype, complete, nanometres
 from gpemsr.errors import InputError
 
 
@@ -50,16 +51,15 @@ class TiffVolume(Volume):
         tiff, path = self._file, self._path
         if not tiff.pages or not tiff.series:
             raise InputError(f"{path}: truncated or damaged TIFF (no pages)")
-        first = tiff.pages[0]
+        first: Any = tiff.pages[0]
         if first.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.YCBCR):
             raise InputError(f"{path}: a colour ({first.photometric.name}) TIFF; grey with 8 or 16 bits fits")
         if first.samplesperpixel != 1:
             raise InputError(f"{path}: {first.samplesperpixel} samples per pixel; one grey channel fits")
         for index, page in enumerate(tiff.pages):
-            if page.keyframe.shape != first.shape:
-                raise InputError(
-                    f"{path}: section {index} is {_by(page.keyframe.shape)}, the first one is {_by(first.shape)}"
-                )
+            shape = cast(tifffile.TiffPage, page.keyframe).shape
+            if shape != first.shape:
+                raise InputError(f"{path}: section {index} is {_by(shape)}, the first one is {_by(first.shape)}")
         if len(tiff.series) != 1:
             raise InputError(f"{path}: holds {len(tiff.series)} image series; a single stack fits")
         series = tiff.series[0]
@@ -68,7 +68,7 @@ class TiffVolume(Volume):
             raise InputError(f"{path}: axes {series.axes} {series.shape}; a stack of grey sections (ZYX) fits")
         check_dtype(series.dtype, path)
         depth = leading[0][1] if leading else 1
-        self._pages = series.pages
+        self._pages: Any = series.pages
         # a stack of more than 4 GB as ImageJ saves it: one page, then the other sections back to back
         self._one_page = series.dataoffset if len(series.pages) < depth else None
         self._check_length(depth, series)
@@ -135,9 +135,9 @@ def _voxel_size(tiff: tifffile.TiffFile) -> tuple[float, float, float] | None:
         ]
     else:
         metadata = tiff.imagej_metadata or (tiff.shaped_metadata[0] if tiff.shaped_metadata else {})
-        unit, tags = metadata.get("unit"), tiff.pages[0].tags
+        unit, tags = metadata.get("unit"), cast(tifffile.TiffPage, tiff.pages[0]).tags
         sizes = [nanometres(metadata.get("spacing"), unit)]
         for tag in ("YResolution", "XResolution"):
-            pixels, units = tags[tag].value if tag in tags else (0, 1)
-            sizes.append(nanometres(units / pixels if pixels else None, unit))
-    return None if None in sizes else tuple(sizes)
+            count, units = tags[tag].value if tag in tags else (0, 1)
+            sizes.append(nanometres(units / count if count else None, unit))
+    return complete(sizes)

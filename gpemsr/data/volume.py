@@ -44,7 +44,7 @@ class Volume:
             raise InputError(f"{source}: shape {tuple(shape)}; a volume (z, y, x) that is not empty fits")
         self.source = source
         self.dataset = dataset
-        self.shape: tuple[int, int, int] = tuple(int(size) for size in shape)
+        self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         self.dtype = np.dtype(dtype)
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, source)
         self.numbers = range(self.shape[0]) if numbers is None else numbers
@@ -88,13 +88,19 @@ def check_voxel_size(voxel_size, source: object) -> tuple[float, float, float]:
     sizes = tuple(float(size) for size in voxel_size)
     if len(sizes) != 3 or not all(math.isfinite(size) and size > 0 for size in sizes):
         raise InputError(f"{source}: voxel size {sizes}; three positive lengths z, y, x in nm fit")
-    return sizes
+    return sizes[0], sizes[1], sizes[2]
 
 
 def nanometres(value: float | str | None, unit: str | None) -> float | None:
     """A length in nm; None if the value or its unit is absent, unknown or not positive."""
     try:
-        length = float(value) * _NM[str(unit).strip().lower()]
+        length = float(value or 0) * _NM[str(unit).strip().lower()]
     except (KeyError, TypeError, ValueError):
         return None
     return float(f"{length:.9g}") if math.isfinite(length) and length > 0 else None
+
+
+def complete(sizes: list[float | None]) -> tuple[float, float, float] | None:
+    """(z, y, x) if all three lengths are known, else None."""
+    z, y, x = sizes
+    return None if z is None or y is None or x is None else (z, y, x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -40,7 +41,7 @@ class TiffStackWriter:
         voxel_size: tuple[float, float, float] | None = None,
     ):
         self.path = Path(path)
-        check_dtype(dtype, self.path)
+        check_dtype(np.dtype(dtype), self.path)
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"{self.path}: shape {tuple(shape)}; (z, y, x) that is not empty fits")
         self.shape = tuple(shape)
@@ -48,7 +49,7 @@ class TiffStackWriter:
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
         self.written = 0
         self._temporary = self.path.with_name(f".{self.path.name}.tmp-{os.getpid()}")
-        self._writer: tifffile.TiffWriter | None = None
+        self._writer: Any = None  # tifffile.TiffWriter, once entered
 
     def __enter__(self) -> TiffStackWriter:
         size = math.prod(self.shape) * self.dtype.itemsize + self.shape[0] * _PAGE_BYTES
@@ -71,7 +72,7 @@ class TiffStackWriter:
                 f"{self.path}: section {self.written} {section.shape} {section.dtype} "
                 f"does not belong to a stack {self.shape} {self.dtype}"
             )
-        resolution = {}
+        resolution: dict[str, Any] = {}
         if self.voxel_size is not None:
             resolution = {"resolution": (1 / self.voxel_size[2], 1 / self.voxel_size[1]), "resolutionunit": "NONE"}
         try:
