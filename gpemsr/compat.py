@@ -60,6 +60,7 @@ def apply() -> None:
     distribute_without_cuda()
     wrap_networks_on_any_device()
     save_whole_files()
+    make_only_folders()
     parse_options_safely()
 
 
@@ -220,6 +221,26 @@ def save_whole_files() -> None:
 
     _replace(BaseModel, "save_network", staged("models"))
     _replace(BaseModel, "save_training_state", staged("training_states"))
+
+
+def make_only_folders() -> None:
+    """Let ``path`` hold keys of other models than BasicSR's.
+
+    BasicSR makes a folder of every value of ``path`` whose key it does not know, also where that is a file.
+    """
+    import basicsr.test
+    import basicsr.train
+
+    folders = ("experiments_root", "models", "training_states", "results_root", "log", "visualization")
+
+    def make(original: Callable) -> Callable:
+        def make_exp_dirs(opt):
+            return original({**opt, "path": {key: opt["path"][key] for key in folders if key in opt["path"]}})
+
+        return make_exp_dirs
+
+    _replace(basicsr.train, "make_exp_dirs", make)
+    _replace(basicsr.test, "make_exp_dirs", make)
 
 
 def parse_options_safely() -> None:

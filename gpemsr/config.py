@@ -34,6 +34,7 @@ from gpemsr.option_checks import (
     check_schema,
     check_section,
     check_type,
+    field_schema,
 )
 from gpemsr.schema import NonNegativeInt, OptionSection, ValOptions
 
@@ -77,6 +78,13 @@ class LoggerOptions(OptionSection):
     wandb: dict | None = None
 
 
+class DistOptions(OptionSection):
+    """``dist_params``, which ``--launcher slurm`` reads."""
+
+    backend: Literal["nccl", "gloo", "mpi"] = "nccl"
+    port: NonNegativeInt | None = None
+
+
 class GeneralOptions(OptionSection):
     """The keys of the top level, beside the ``network_*`` sections."""
 
@@ -92,7 +100,7 @@ class GeneralOptions(OptionSection):
     train: dict | None = None
     val: dict | None = None
     logger: LoggerOptions | None = None
-    dist_params: dict | None = None
+    dist_params: DistOptions | None = None
 
 
 def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None:
@@ -229,7 +237,7 @@ def _check_train(train: Mapping[str, Any], model: Any, place: Place) -> None:
     for key, value in train.items():
         if key.startswith("optim_") and value is not None and model.get_optimizer is BaseModel.get_optimizer:
             check_schema(AdamOptions, check_section(value, place / key), place / key)
-        if key.endswith("_opt") and value is not None and ("type" in value or not hasattr(model, "Options")):
+        if key.endswith("_opt") and value is not None and field_schema(getattr(model, "Options", None), key) is None:
             loss = _check_type_key(LOSS_REGISTRY, check_section(value, place / key), place / key, ())
             check_call(loss, value, place / key)
     _check_scheduler(train, place / "scheduler")
@@ -237,7 +245,7 @@ def _check_train(train: Mapping[str, Any], model: Any, place: Place) -> None:
 
 def _check_scheduler(train: Mapping[str, Any], place: Place) -> None:
     section = check_section(train["scheduler"], place)
-    scheduler = SCHEDULERS.get(section.get("type"))  # type: ignore[arg-type]
+    scheduler = SCHEDULERS.get(str(section.get("type")))
     if scheduler is None:
         (place / "type").fail(section.get("type"), f"{' or '.join(SCHEDULERS)} fits")
     check_call(scheduler, section, place, given=("type", "optimizer", "last_epoch"))
@@ -267,3 +275,4 @@ def _check_val(options: Mapping[str, Any], model: type, place: Place, is_train: 
         here = place / "metrics" / name
         metric = check_registered(METRIC_REGISTRY, section.get("type"), here / "type")
         check_call(metric, section, here, given=("type", "img", "img2", "better"), open_ended=False)
+        check_type(NonNegativeInt, section.get("crop_border", 0), here / "crop_border")

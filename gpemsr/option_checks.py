@@ -80,7 +80,7 @@ def check_call(
     """Check that ``target(**section)`` can be called: no unknown, no missing key, values of the hinted types.
 
     Args:
-        target: a class or a function; where it has no type hints, only the keys are checked.
+        target: a class or a function; where it has no type hints, values must be of the kind of their default.
         section: the mapping of the option file.
         place: where that is.
         given: keys of the section that the caller takes out, and parameters that it fills in, itself.
@@ -102,12 +102,23 @@ def check_call(
     except (NameError, TypeError):
         hints = {}
     for name in named:
-        if name in section and name in hints:
-            check_type(hints[name], section[name], place / name)
+        hint = hints.get(name, _hint_of_default(parameters[name].default))
+        if name in section:
+            check_type(hint, section[name], place / name)
         if PATH_KEY.search(name) and isinstance(section.get(name), str) and section[name] != parameters[name].default:
             check_path(section[name], place / name)
     if (own := getattr(target, "check_options", None)) is not None:
         check_own(lambda: own(**{key: value for key, value in section.items() if key not in given}), place)
+
+
+def _hint_of_default(default: object) -> Any:
+    """Return a loose hint: what is like the default fits, and None; without default, all but a section fits."""
+    if default is inspect.Parameter.empty:
+        return bool | float | str | list | None
+    for kind, hint in ((bool, bool), ((int, float), float), (str, str)):
+        if isinstance(default, kind):
+            return hint | None
+    return Any
 
 
 def check_type(hint: Any, value: object, place: Place) -> None:
@@ -152,29 +163,34 @@ def check_path(value: object, place: Place) -> None:
 def _fail(errors: list[Any], value: Any, place: Place, schema: type[BaseModel] | None = None) -> NoReturn:
     """Turn the first of pydantic's errors, with those of the other members of its union, into our one line."""
     first = errors[0]
+    section = value
     missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
-    name = first["loc"][-1] if missing or unknown else None
-    for part in first["loc"][: -1 if missing or unknown else None]:
-        if _holds(value, part):  # else it is pydantic's name of a union's member
-            place, value = place / part, value[part]
-            schema = _inner_schema(schema, part)
+    *sections, name = first["loc"] or (None,)
+    field = _known(value, tuple(sections) if missing or unknown else first["loc"])
+    for part in field:
+        place, value = place / part, value[part]
+        schema = field_schema(schema, part)
     if unknown:
         (place / name).fail_unknown(schema.model_fields if schema else ())
     if missing:
         (place / name).fail_missing("the key is needed")
-    messages = [e["msg"] for e in errors if e["input"] is first["input"] and e["loc"][:1] == first["loc"][:1]]
+    messages = [e["msg"] for e in errors if _known(section, e["loc"]) == field]
     fits = [re.sub(r"^(Input should be|Value error,) ", "", message) for message in dict.fromkeys(messages)]
     place.fail(first["input"], f"{' or '.join(fits).replace('valid array', 'list')} fits")
 
 
-def _holds(value: Any, part: Any) -> bool:
-    if isinstance(value, Mapping):
-        return part in value
-    return isinstance(value, list) and isinstance(part, int)
+def _known(value: Any, loc: tuple) -> tuple:
+    """Return those parts of pydantic's location that are in the data; the others name a union's members."""
+    parts = []
+    for part in loc:
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list) and isinstance(part, int)):
+            parts.append(part)
+            value = value[part]
+    return tuple(parts)
 
 
-def _inner_schema(schema: type[BaseModel] | None, field: Any) -> type[BaseModel] | None:
-    """Return the schema of a field of ``schema``, if it is one or one or None."""
+def field_schema(schema: type[BaseModel] | None, field: Any) -> type[BaseModel] | None:
+    """Return the schema of a field of ``schema``, if it has one, alone or with None."""
     if schema is None or field not in schema.model_fields:
         return None
     hint = schema.model_fields[field].annotation

@@ -16,6 +16,7 @@ from gpemsr import compat
 
 with compat.importable_basicsr():
     import basicsr.models.base_model
+    import basicsr.test
     import basicsr.train
     import basicsr.utils.options
     from basicsr.data import build_dataset
@@ -34,6 +35,8 @@ MENDED = [
     (basicsr.utils.options, "parse_options"),
     (basicsr.utils.options, "init_dist"),
     (dist_util, "init_dist"),
+    (basicsr.train, "make_exp_dirs"),
+    (basicsr.test, "make_exp_dirs"),
     (BaseModel, "model_to_device"),
     (BaseModel, "save_network"),
     (BaseModel, "save_training_state"),
@@ -203,6 +206,20 @@ def test_force_yml_runs_no_code(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train", "-opt", str(file), *forced])
     parse_options.mends(str(tmp_path))
     assert (tmp_path / "ran").exists()
+
+
+def test_a_file_among_the_paths_of_a_model_is_no_folder_to_make(tmp_path):
+    prior = tmp_path / "prior.pth"
+    prior.touch()
+    path = {
+        "experiments_root": str(tmp_path / "e"),
+        "models": str(tmp_path / "e" / "models"),
+        "pretrain_prior": str(prior),
+    }
+    basicsr.train.make_exp_dirs({"is_train": True, "path": path})
+    assert (tmp_path / "e" / "models").is_dir()
+    with pytest.raises(FileExistsError):
+        basicsr.train.make_exp_dirs.mends({"is_train": True, "path": path})
 
 
 def test_outputs_go_below_the_working_directory(tmp_path, monkeypatch):
