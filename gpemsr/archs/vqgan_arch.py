@@ -156,9 +156,18 @@ class VQGAN(OptionChecked, nn.Module):
         """Image (b, 1, 16h, 16w) and multi-scale features (coarse to fine) of codes (b, h, w)."""
         return self.decoder(self.codebook.lookup(codes))
 
-    def forward(self, img: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(b, 1, H, W) in [0, 1] -> reconstruction (b, 1, H, W), codebook loss, codes (b, H/16, W/16)."""
+    def forward(self, img: torch.Tensor, quantize: bool = True) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Encode, quantise and decode.
+
+        Args:
+            img: (b, 1, H, W) in [0, 1].
+            quantize: False decodes the latent vectors as they are, as a plain autoencoder does.
+
+        Returns:
+            Reconstruction (b, 1, H, W), codebook loss, codes (b, H/16, W/16).
+        """
         h, w = img.shape[-2:]
-        z_q, loss, codes = self.codebook(self.encoder(pad_to_multiple(img, DOWNSAMPLING)))
-        reconstruction, _ = self.decoder(z_q)
-        return reconstruction[..., :h, :w], loss, codes
+        z = self.encoder(pad_to_multiple(img, DOWNSAMPLING))
+        z_q, loss, codes = self.codebook(z)
+        reconstruction, _ = self.decoder(z_q if quantize else z)
+        return reconstruction[..., :h, :w], loss if quantize else 0 * loss, codes

@@ -34,4 +34,4 @@ class CodebookUsage:
 
     def revive(self, codes: torch.Tensor) -> None:
         """Count the codes at these indices as used like the average one, so that they get time to prove useful."""
-        self.counts[codes] = self.counts.mean()
+        self.counts[codes] = self.counts.mean().clamp_min(1)

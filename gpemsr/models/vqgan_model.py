@@ -26,6 +26,7 @@ class VQGANTrainOptions(TrainOptions):
     r1_opt: dict | None = None
     r1_every: PositiveInt = 16
     optim_d: dict
+    quantize_start_iter: NonNegativeInt = 0
     restart_dead_codes_every: NonNegativeInt = 0
 
 
@@ -33,9 +34,10 @@ class VQGANTrainOptions(TrainOptions):
 class VQGANModel(StageModel):
     """Reconstruction + codebook loss; from ``gan_start_iter`` on also adversarial, with R1 every few steps.
 
-    ``restart_dead_codes_every`` > 0 moves all codes at the first iteration, and those that are hardly chosen
-    any more every so many iterations, onto latent vectors of the current batch. (An option of ours, which short
-    trainings need; the default 0 is the paper's way.)
+    Two options of ours keep short trainings from collapsing to a few codes; their default 0 is the paper's way.
+    Up to ``quantize_start_iter`` the network trains as a plain autoencoder; then all codes are moved onto latent
+    vectors of the current batch. Every ``restart_dead_codes_every`` iterations the codes that are hardly chosen any
+    more are moved likewise.
     """
 
     Options = VQGANTrainOptions
@@ -77,13 +79,16 @@ class VQGANModel(StageModel):
         adversarial = current_iter > train.get("gan_start_iter", 40000)
         losses: OrderedDict[str, torch.Tensor] = OrderedDict()
 
-        every = train.get("restart_dead_codes_every", 0)
-        if every and (current_iter == 1 or current_iter % every == 0):
+        start, every = train.get("quantize_start_iter", 0), train.get("restart_dead_codes_every", 0)
+        if start and current_iter == start + 1:
+            self.usage.counts.zero_()
+            self.restart_dead_codes()
+        elif every and current_iter > start and current_iter % every == 0:
             self.restart_dead_codes()
         if adversarial:
             self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad()
-        self.output, codebook_loss, codes = self.net_g(self.gt)
+        self.output, codebook_loss, codes = self.net_g(self.gt, quantize=current_iter > start)
         losses["l_pix"] = self.cri_pix(self.output, self.gt)
         losses["l_codebook"] = train.get("codebook_weight", 10.0) * codebook_loss
         if adversarial:
