@@ -2,20 +2,25 @@
 
 Each function mends one breakage and says which. :func:`importable_basicsr` has no lasting effect and
 is what a module of ours uses; :func:`apply` installs the lasting ones and is called by the entry
-points (``gpemsr-train``, ``gpemsr-test``) only, never by importing an architecture.
+points (``gpemsr-train``, ``gpemsr-test``) only, never by importing an architecture. :func:`load_mmagic` is for
+who needs one of MMagic's networks.
+
+Not mended, but to be known: without CUDA BasicSR's BasicVSR++ drops its deformable alignment (use MMagic's), its
+EDVR always returns three channels, its other video networks are x4 only, and NIQE needs more than 128 pixels.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import sys
 import tempfile
 import types
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -277,3 +282,92 @@ def parse_options_safely() -> None:
     _replace(basicsr.utils.options, "parse_options", make)
     basicsr.train.parse_options = basicsr.utils.options.parse_options
     basicsr.test.parse_options = basicsr.utils.options.parse_options
+
+
+class _StandIn(types.ModuleType):
+    """A module that nothing is called from: any name is an empty class."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+
+def load_mmagic(editor: str) -> types.ModuleType:
+    """Import one of MMagic's super-resolution networks, e.g. ``load_mmagic("tdan").TDANNet``.
+
+    MMagic 1.2.0 refuses today's mmcv by its version, uses ``numpy.bool8`` (gone), and imports diffusers,
+    albumentations and all of its editors, which its super-resolution networks do not need. While it is
+    imported these have stand-ins; afterwards these are gone, and ``mmagic.models.editors`` is a bare package
+    of which only what was asked for is loaded. Where mmcv has no compiled operators (``mmcv._ext``), its two
+    deformable convolutions are torchvision's from then on: the same values, on any device.
+
+    Args:
+        editor: a package of ``mmagic.models.editors``, e.g. ``basicvsr_plusplus_net``, ``edvr``, ``iconvsr``.
+
+    Raises:
+        ImportError: MMagic or mmcv is not installed, or has no such editor.
+    """
+    import mmcv
+    import numpy
+
+    package = "mmagic.models.editors"
+    if package not in sys.modules:
+        mmagic_spec = importlib.util.find_spec("mmagic")
+        if mmagic_spec is None or mmagic_spec.submodule_search_locations is None:
+            raise ImportError("MMagic is not installed: pip install gpemsr[mmagic]")
+        editors = types.ModuleType(package)
+        editors.__path__ = [str(Path(mmagic_spec.submodule_search_locations[0], "models", "editors"))]
+        unused = ["diffusers", "diffusers.models", "diffusers.models.attention", "albumentations"]
+        missing = [name for name in unused if importlib.util.find_spec(name.partition(".")[0]) is None]
+        has_operators = importlib.util.find_spec("mmcv._ext") is not None
+        if not has_operators:
+            missing.append("mmcv._ext")
+        stand_ins = {name: _StandIn(name) for name in missing}
+        with (
+            mock.patch.object(mmcv, "__version__", "2.1.0"),
+            mock.patch.object(numpy, "bool8", numpy.bool_, create=True),
+            _temporary_modules(stand_ins),
+        ):
+            import mmcv.ops
+
+            if not has_operators:
+                _use_torchvision_operators()
+            sys.modules[package] = editors
+            try:
+                importlib.import_module("mmagic.models")
+            except BaseException:
+                del sys.modules[package]
+                raise
+    return importlib.import_module(f"{package}.{editor}")
+
+
+@contextlib.contextmanager
+def _temporary_modules(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name in modules:
+            sys.modules.pop(name, None)
+
+
+def _use_torchvision_operators() -> None:
+    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones."""
+    import mmcv.ops
+    from torchvision.ops import deform_conv2d as convolve
+
+    def modulated_deform_conv2d(
+        x, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, deform_groups=1
+    ):
+        return convolve(x, offset, weight, bias, stride, padding, dilation, mask)
+
+    def deform_conv2d(x, offset, weight, stride=1, padding=0, dilation=1, groups=1, deform_groups=1, *_):
+        return convolve(x, offset, weight, None, stride, padding, dilation)
+
+    for function in (modulated_deform_conv2d, deform_conv2d):
+        module = sys.modules[f"mmcv.ops.{function.__name__.removesuffix('2d')}"]
+        setattr(module, function.__name__, function)
+        setattr(mmcv.ops, function.__name__, function)
