@@ -33,6 +33,7 @@ setup(
         "opencv-python>=4.8",
         "pydantic>=2.7",
         "PyYAML>=6.0",
+        "requests>=2.31",
         "scikit-image>=0.22",
         "scipy>=1.11",
         "setuptools<81",  # tensorboard wants pkg_resources

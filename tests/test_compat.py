@@ -52,6 +52,7 @@ def mended(monkeypatch):
     compat.apply()
 
 
+@pytest.mark.slow
 def test_basicsr_imports_and_nothing_is_left_behind():
     """Neither importing it nor importing our networks changes torchvision or BasicSR."""
     code = """
@@ -136,6 +137,7 @@ def test_resuming_from_a_path_needs_no_cuda(tmp_path):
     assert basicsr.train.load_resume_state(opt)["iter"] == 5
 
 
+@pytest.mark.slow
 def test_torchrun_trains_and_validates_on_two_cpu_processes(tmp_path):
     """Gloo, DDP without device ids, ``--local-rank``, and metrics of both ranks' frames in rank 0's log."""
     write_options(tmp_path, video_options("VideoBaseModel"))
