@@ -1,34 +1,73 @@
-"""Optical flow between sections: BasicSR's SPyNet, frozen as published or learned with the rest."""
+"""Optical flow between sections: SPyNet, frozen as published or learned with the rest."""
 
 from __future__ import annotations
 
 import torch
+from basicsr.archs.arch_util import flow_warp
 from basicsr.archs.spynet_arch import SpyNet
-from basicsr.utils.download_util import load_file_from_url
 from torch import nn
+from torch.nn import functional as F
 
-SPYNET_URL = "https://github.com/XPixelGroup/BasicSR/releases/download/v1.4.0/spynet_sintel_final-3d2a1287.pth"
+from gpemsr.archs.weights import SPYNET, load_weights
+
 FLOWS = ("spynet", "train")
+PUBLISHED_LEVELS = 6
 
 
-def build_flow(flow: str, weights: str | None) -> SpyNet:
-    """SPyNet for sections of one channel.
+class SectionFlow(SpyNet):
+    """BasicSR's SPyNet with any number of pyramid levels, for sections of any size.
+
+    The state dict and, with six levels, the result are BasicSR's, whose own code fails on images below 33 pixels.
+
+    Args:
+        levels: levels of the pyramid, each half the size of the one before.
+    """
+
+    def __init__(self, levels: int = PUBLISHED_LEVELS) -> None:
+        super().__init__()
+        self.basic_module = self.basic_module[-levels:]
+
+    def process(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
+        """Flow (n, 2, h, w) that warps ``supp`` onto ``ref``; sizes are multiples of 2^(levels - 1)."""
+        pairs = [torch.stack([self.preprocess(ref), self.preprocess(supp)])]
+        for _ in self.basic_module[1:]:
+            pairs.insert(0, F.avg_pool2d(pairs[0].flatten(0, 1), 2).unflatten(0, pairs[0].shape[:2]))
+        flow = ref.new_zeros(ref.shape[0], 2, *pairs[0].shape[-2:])
+        for level, (module, (ref_level, supp_level)) in enumerate(zip(self.basic_module, pairs, strict=True)):
+            if level > 0:
+                flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
+            warped = flow_warp(supp_level, flow.permute(0, 2, 3, 1), padding_mode="border")
+            flow = flow + module(torch.cat([ref_level, warped, flow], dim=1))
+        return flow
+
+    def forward(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
+        """(n, 1, h, w) both, in [0, 1] -> flow (n, 2, h, w) in pixels, x first."""
+        h, w = ref.shape[-2:]
+        multiple = 2 ** (len(self.basic_module) - 1)
+        size = (h + -h % multiple, w + -w % multiple)
+        if size == (h, w):
+            return self.process(ref, supp)
+        resized = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (ref, supp))
+        flow = F.interpolate(self.process(*resized), size=(h, w), mode="bilinear", align_corners=False)
+        return flow * flow.new_tensor([w / size[1], h / size[0]]).view(1, 2, 1, 1)
+
+
+def build_flow(flow: str, weights: str | None, levels: int) -> SectionFlow:
+    """Make the flow network for sections of one channel.
 
     Args:
         flow: ``"spynet"``: frozen; ``"train"``: learned, starting from zero flow.
-        weights: path of BasicSR's SPyNet file, ``"download"``, or None (weights come with a checkpoint).
+        weights: of ``"spynet"``: path of BasicSR's file, ``"download"``, or None (weights come with a checkpoint).
+        levels: levels of the pyramid; the published network has six.
     """
+    net = SectionFlow(levels)
     if flow == "train":
-        net = SpyNet()
         for module in net.basic_module:
             nn.init.zeros_(module.basic_module[-1].weight)
             nn.init.zeros_(module.basic_module[-1].bias)
         return net
-    if weights == "download":
-        weights = load_file_from_url(SPYNET_URL)
-    net = SpyNet()
     if weights is not None:
-        state = torch.load(weights, map_location="cpu", weights_only=True)["params"]
+        state = load_weights(weights, SPYNET)["params"]
         # older files lack the two constant buffers
         net.load_state_dict({"mean": net.mean, "std": net.std} | state)
     return net.requires_grad_(False)
