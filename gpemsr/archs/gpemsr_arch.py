@@ -14,12 +14,13 @@ from torch.nn import functional as F
 
 from gpemsr.archs.blocks import conv3, pad_to_multiple
 from gpemsr.archs.checks import OptionChecked, check_nested, check_positive
-from gpemsr.archs.flow import FLOWS, build_flow
+from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
 from gpemsr.archs.indexer_arch import LatentIndexer
 from gpemsr.archs.mpf import PATCH, MultiScalePriorFusion
-from gpemsr.archs.perceptual import DOWNLOAD, EncoderFeatures, VGG19Features, patch_cosine
+from gpemsr.archs.perceptual import EncoderFeatures, VGG19Features, patch_cosine
 from gpemsr.archs.pod import PODAlignment
 from gpemsr.archs.three_da import ThreeDAFusion
+from gpemsr.archs.weights import DOWNLOAD
 
 PERCEPTUAL = ("vgg19", "vqgan")
 MULTIPLE = 4  # the alignment pyramid halves the LR size twice
@@ -90,6 +91,7 @@ class GPEMSR(OptionChecked, nn.Module):
         flow: ``spynet`` (frozen) or ``train`` (learned with the rest).
         flow_weights: path of BasicSR's SPyNet, ``download``, or null if a checkpoint brings them.
         flow_scale: enlargement of the LR sections before the flow.
+        flow_levels: levels of the flow's pyramid, 1 to 6; ``flow: spynet`` has 6.
         bidirectional_flow: feed the second flow branch centre -> neighbour instead of the same flow.
     """
 
@@ -108,6 +110,7 @@ class GPEMSR(OptionChecked, nn.Module):
         flow: str = "spynet",
         flow_weights: str | None = DOWNLOAD,
         flow_scale: int = 4,
+        flow_levels: int = PUBLISHED_LEVELS,
         bidirectional_flow: bool = False,
     ) -> None:
         super().__init__()
@@ -123,6 +126,7 @@ class GPEMSR(OptionChecked, nn.Module):
             perceptual=perceptual,
             flow=flow,
             flow_scale=flow_scale,
+            flow_levels=flow_levels,
         )
         self.scale = scale
         self.num_frame = num_frame
@@ -137,7 +141,7 @@ class GPEMSR(OptionChecked, nn.Module):
             self.perceptual = EncoderFeatures(self.prior.vqgan)
         else:
             self.perceptual = VGG19Features("relu1_2", vgg_weights)
-        self.flow = build_flow(flow, flow_weights)
+        self.flow = build_flow(flow, flow_weights, flow_levels)
         self.flow_is_frozen = flow == "spynet"
 
         self.conv_first = conv3(1, num_feat)
@@ -172,6 +176,9 @@ class GPEMSR(OptionChecked, nn.Module):
         for key, fits in (("perceptual", PERCEPTUAL), ("flow", FLOWS), ("flow_scale", (1, 2, 4)), ("scale", (8, 16))):
             if getattr(options, key) not in fits:
                 raise ValueError(f"{key}={getattr(options, key)}: one of {', '.join(map(str, fits))}")
+        fits = (PUBLISHED_LEVELS,) if options.flow == "spynet" else range(1, PUBLISHED_LEVELS + 1)
+        if options.flow_levels not in fits:
+            raise ValueError(f"flow_levels={options.flow_levels}: {fits[0]} to {fits[-1]} with flow: {options.flow}")
         if "scale" in (options.prior or {}):
             raise ValueError("prior.scale: leave it out, the prior has the scale of the network")
         check_nested(LatentIndexer, options.prior, "prior")

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from gpemsr.archs.vqgan_arch import VQGAN
+from gpemsr.archs.weights import DOWNLOAD, VGG19, load_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-DOWNLOAD = "download"
 # layer -> entries of torchvision's VGG19 configuration ("E"), and modules of its `features`, up to that layer
 VGG19_DEPTH = {"relu1_2": (2, 4), "relu2_2": (5, 9), "relu3_4": (10, 18)}
-
-
-def load_vgg19(weights: str) -> dict[str, torch.Tensor]:
-    """Torchvision's VGG19 state dict, from a file or (``"download"``) from torchvision's cache or site."""
-    if weights == DOWNLOAD:
-        return VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    return torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
 
 
 class VGG19Features(nn.Module):
@@ -41,7 +31,7 @@ class VGG19Features(nn.Module):
         self.features = make_layers(cfgs["E"][:entries])[:modules]
         self.normalize = normalize
         if weights is not None:
-            state = load_vgg19(weights)
+            state = load_weights(weights, VGG19)
             self.load_state_dict({key: state[key] for key in self.state_dict()})
         self.requires_grad_(False)
 

@@ -7,7 +7,8 @@ from basicsr.utils.registry import LOSS_REGISTRY
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.perceptual import DOWNLOAD, VGG19Features
+from gpemsr.archs.perceptual import VGG19Features
+from gpemsr.archs.weights import DOWNLOAD
 
 EPS = 1e-5
 

@@ -11,6 +11,7 @@ from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from gpemsr.archs.perceptual import EncoderFeatures
+from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
 from gpemsr.checkpoints import load_network_state
 from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import StageModel
@@ -53,9 +54,26 @@ class GPEMSRModel(StageModel, VideoBaseModel):
             frames = dataset.get("num_frame", 5)
             if frames != net.get("num_frame", 5):
                 raise ValueError(f"datasets.{name}.num_frame={frames}: network_g.num_frame={net.get('num_frame', 5)}")
-        features = (train.get("contextual_opt") or {}).get("features", "vgg19")
-        if features == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":
+        contextual = train.get("contextual_opt") or {}
+        if contextual.get("features") == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":
             raise ValueError("train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan")
+        cls.fetch_weights(net, train, bool(path.get("pretrain_network_g")))
+
+    @staticmethod
+    def fetch_weights(net: Mapping, train: Mapping, has_checkpoint: bool) -> None:
+        """Download what the options ask for, before anything is built; ValueError if it cannot be had."""
+        contextual = train.get("contextual_opt") or {"features": None}
+        uses = [
+            (contextual, "train.contextual_opt", VGG19, contextual.get("features", "vgg19") == "vgg19"),
+            (net, "network_g", VGG19, not has_checkpoint and net.get("perceptual", "vgg19") == "vgg19"),
+            (net, "network_g", SPYNET, not has_checkpoint and net.get("flow", "spynet") == "spynet"),
+        ]
+        for section, place, published, is_used in uses:
+            if is_used and section.get(published.option, DOWNLOAD) == DOWNLOAD:
+                try:
+                    fetch(published)
+                except ValueError as error:
+                    raise ValueError(f"{place}.{error}") from None
 
     def __init__(self, opt: dict) -> None:
         if opt["path"].get("pretrain_network_g"):  # a whole checkpoint brings these weights

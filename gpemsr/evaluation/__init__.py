@@ -1,0 +1,1 @@
+"""Measuring results: scores of held-back sections, tables and pictures."""
