@@ -7,8 +7,9 @@ table holds, so that a row covers everything below it but for the rows that say 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import count
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -130,8 +131,7 @@ def _attention(ours: str, theirs: str) -> Names:
 def options_of(network: str, state: Mapping[str, Tensor]) -> dict:
     """Constructor options (but the scale) of our ``network`` that the shapes of an authors' state dict tell.
 
-    Raises:
-        KeyError, IndexError, ValueError: a key that tells one is missing or has another shape.
+    Each is told by several keys, so that one missing or of another shape does not mislead; what no key tells is 0.
     """
     return {
         "VQGAN": _vqgan_options,
@@ -142,41 +142,49 @@ def options_of(network: str, state: Mapping[str, Tensor]) -> dict:
 
 
 def _vqgan_options(state: Mapping[str, Tensor]) -> dict:
-    ups = _numbered(state, r"decoder\.feat_extract\.(\d+)\.upblock\.weight")  # transposed: (in, out, 3, 3)
-    num_codes, code_dim = state["codebook.embedding.weight"].shape
-    coarse_to_fine = [ups[0][1].shape[0], *(weight.shape[1] for _, weight in ups)]
+    blocks = _count(state, "decoder.feat_extract") // 4 - 1
+    coarse_to_fine = []
+    for step in range(4):
+        block = f"decoder.feat_extract.{step * (blocks + 1) + 1}.block"
+        coarse_to_fine.append(_size(state, (f"{block}.0.bias", 0), (f"{block}.1.bias", 0), (f"{block}.3.bias", 0)))
+    last_up = f"decoder.feat_extract.{4 * (blocks + 1)}.upblock"  # transposed: (in, out, 3, 3)
+    finest = _size(state, (f"{last_up}.bias", 0), (f"{last_up}.weight", 1), ("decoder.output_layer.weight", 1))
+    codebook, classifier = "codebook.embedding.weight", "indexer.embedding.weight"
     return {
-        "channels": coarse_to_fine[::-1],
-        "num_codes": num_codes,
-        "code_dim": code_dim,
-        "num_res_blocks": ups[0][0] - 1,
+        "channels": [finest, *coarse_to_fine[::-1]],
+        "num_codes": _size(state, (codebook, 0), (classifier, 0), ("indexer.embedding.bias", 0)) or 1024,
+        "code_dim": _size(
+            state, (codebook, 1), ("decoder.input_layer.0.weight", 1), ("encoder.output_layer.3.bias", 0)
+        ),
+        "num_res_blocks": blocks,
     }
 
 
 def _discriminator_options(state: Mapping[str, Tensor]) -> dict:
-    return {"channels": [weight.shape[0] for _, weight in _numbered(state, r"model\.(\d+)\.weight")][:-1]}
+    layers = [f"model.{i}.weight" for i in (0, 2, 5, 8, 11)]
+    return {"channels": [_size(state, (layer, 0), (after, 1)) for layer, after in pairwise(layers)]}
 
 
 def _indexer_options(state: Mapping[str, Tensor]) -> dict:
-    layers = dict(_numbered(state, r"indexer\.feat_extract\.(\d+)\.(?:block\.0|downblock)\.weight"))
-    blocks = len(layers) // 4
-    widths = [layers[step * blocks + blocks - 1].shape[0] for step in range(4)]
-    return {
-        "channels": [state["indexer.input_layer.0.weight"].shape[0], *widths],
-        "num_res_blocks": blocks,
-        "vqgan": _vqgan_options(state),
-    }
+    blocks = _count(state, "indexer.feat_extract") // 4
+    channels = []
+    for layer in (f"indexer.feat_extract.{blocks * step}.block" for step in range(4)):
+        channels.append(_size(state, (f"{layer}.0.weight", 1), *((f"{layer}.{i}.bias", 0) for i in (0, 1, 3))))
+    attention = f"indexer.feat_extract.{4 * blocks}"
+    channels.append(_size(state, *((f"{attention}.{part}.bias", 0) for part in ("gn", "q", "k"))))
+    return {"channels": channels, "num_res_blocks": blocks, "vqgan": _vqgan_options(state)}
 
 
 def _gpemsr_options(state: Mapping[str, Tensor]) -> dict:
     prior = {key.removeprefix("refmodel."): value for key, value in state.items() if key.startswith("refmodel.")}
+    offsets = (f"align_module.{part}_dcnpack.conv_offset.bias" for part in ("L1", "L2", "L3"))
     return {
-        "num_feat": state["conv_first.weight"].shape[0],
-        "num_frame": state["ThreeDA.conv3D_1.weight"].shape[0],
+        "num_feat": _size(state, ("conv_first.bias", 0), ("HRconv.bias", 0), ("reduce_dim_conv.bias", 0)),
+        "num_frame": _size(state, *((f"ThreeDA.{part}", 0) for part in ("conv3D_1.bias", "conv3D_2.bias"))),
         "num_extract_block": _count(state, "feature_extraction"),
         "num_fusion_block": _count(state, "fusion_fea_block1"),
         "num_reconstruct_block": _count(state, "recon_trunk"),
-        "deformable_groups": state["align_module.cas_dcnpack.conv_offset.weight"].shape[0] // 27,  # x, y, mask; 3 x 3
+        "deformable_groups": _size(state, *((offset, 0) for offset in offsets)) // 27,  # x, y, mask for 3 x 3
         "prior": _indexer_options(prior),
     }
 
@@ -192,15 +200,13 @@ def modules_of(keys: Iterable[str]) -> list[str]:
     return [module for module in UNUSED + UNUSED_X8 if any(key.startswith(f"{module}.") for key in keys)]
 
 
-def _numbered(state: Mapping[str, Tensor], pattern: str) -> list[tuple[int, Tensor]]:
-    """Entries whose key fits ``pattern``, by the number in it; KeyError if there are none."""
-    matches = ((re.fullmatch(pattern, key), value) for key, value in state.items())
-    found = sorted(((int(match[1]), value) for match, value in matches if match), key=lambda entry: entry[0])
-    if not found:
-        raise KeyError(pattern)
-    return found
+def _size(state: Mapping[str, Tensor], *places: tuple[str, int]) -> int:
+    """The size that most of the (key, axis) have, or 0."""
+    sizes = [state[key].shape[axis] for key, axis in places if key in state and state[key].dim() > axis]
+    return Counter(sizes).most_common(1)[0][0] if sizes else 0
 
 
 def _count(state: Mapping[str, Tensor], module: str) -> int:
-    """Residual blocks of ``module``, numbered from 0 without a gap."""
-    return next(i for i in count() if f"{module}.{i}.conv1.weight" not in state)
+    """How many layers of ``module`` there are, by the highest number in its keys ``<module>.<number>.*``."""
+    matches = (re.match(rf"{re.escape(module)}\.(\d+)\.", key) for key in state)
+    return max((int(match[1]) + 1 for match in matches if match), default=0)

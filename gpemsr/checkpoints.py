@@ -33,7 +33,7 @@ DIRECT = {
     "BasicSR's SPyNet": (r"basic_module\.\d\.basic_module\.\d\.weight", "flow_weights"),
 }
 # what no shape tells, and what the authors' code has there
-FIXED = {
+FIXED: dict[str, dict[str, Any]] = {
     "VQGAN": {"norm_groups": 32},
     "LatentIndexer": {"norm_groups": 32},
     "PatchDiscriminator": {},
@@ -181,7 +181,7 @@ def compare(state: State) -> Comparison:
         comparison.check(state, shapes)
         if not comparison.problems:
             return comparison
-        if best is None or comparison.problems < best.problems:
+        if best is None or comparison.problems <= best.problems:
             best = comparison
     assert best is not None  # the paper's widths always make a network
     raise InputError(f"nearly the authors' {describe(best.options)}: {best.describe()}")
@@ -257,8 +257,8 @@ def _candidates(network: str, state: State) -> Iterator[dict]:
             options: dict[str, Any] = {"type": network} if scale is None else {"type": network, "scale": scale}
             try:
                 yield complete({**options, **names.options_of(network, state)} if infer else options)
-            except (KeyError, IndexError, ValueError):
-                continue  # the shapes make no network: compared with the paper's, they tell which are wrong
+            except ValueError:  # the shapes make no network: compared with the paper's, they tell which are wrong
+                continue
 
 
 def _refuse_ours_only(options: Mapping, place: str = "") -> None:

@@ -1,0 +1,56 @@
+"""Building blocks of the VQGAN and the indexer."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 16))
+def test_padding_keeps_the_image_and_repeats_its_last_row_and_column(h, w, multiple):
+    x = torch.rand(2, 3, 1, h, w)
+    padded = pad_to_multiple(x, multiple)
+    height, width = padded.shape[-2:]
+    assert (height % multiple, width % multiple) == (0, 0)
+    assert height - h < multiple and width - w < multiple
+    rows = torch.arange(height).clamp(max=h - 1)
+    columns = torch.arange(width).clamp(max=w - 1)
+    assert torch.equal(padded, x[..., rows[:, None], columns])
+
+
+def test_an_image_that_fits_is_not_copied():
+    x = torch.rand(1, 1, 32, 16)
+    assert pad_to_multiple(x, 16) is x
+
+
+@pytest.mark.parametrize("size", [1, 5, 8])
+def test_down_halves_and_up_doubles(size):
+    x = torch.rand(1, 2, 2 * size, 2 * size)
+    assert conv3(2, 3, stride=2)(x).shape == (1, 3, size, size)
+    assert up(2, 3)(x).shape == (1, 3, 4 * size, 4 * size)
+
+
+@pytest.mark.parametrize("out_channels", [8, 12])
+def test_res_block_adds_to_its_input(out_channels):
+    block = ResBlock(8, out_channels, norm_groups=4)
+    x = torch.randn(2, 8, 5, 6)
+    torch.nn.init.zeros_(block.block[4].weight)  # the last norm: relu(0) = 0 is added
+    expected = x if out_channels == 8 else block.shortcut(x)
+    assert torch.equal(block(x), expected)
+
+
+def test_res_block_has_no_shortcut_convolution_where_the_width_stays():
+    assert not list(ResBlock(8, 8, 4).shortcut.parameters())
+
+
+def test_non_local_is_softmax_attention_over_all_positions():
+    layer = NonLocal(8, norm_groups=2)
+    x = torch.randn(2, 8, 3, 4)
+    y = layer.norm(x)
+    q, k, v = (conv(y).flatten(2) for conv in (layer.q, layer.k, layer.v))  # (2, 8, 12)
+    weights = (q.transpose(1, 2) @ k / 8**0.5).softmax(-1)  # of each position over all
+    attended = (v @ weights.transpose(1, 2)).view_as(x)
+    torch.testing.assert_close(layer(x), x + layer.proj(attended))
