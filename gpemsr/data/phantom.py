@@ -11,19 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 from scipy.special import ndtr
 
+from gpemsr.data.phantom_camera import Camera
 from gpemsr.data.phantom_fields import SmoothNoise, Taps
 from gpemsr.data.phantom_organelles import Organelles, make_organelles
 from gpemsr.data.phantom_tissue import MARGIN, PITCH, Tissue
 from gpemsr.errors import InputError
 
 # grey values, 0 black to 1 white
-CYTOPLASM, DARK_CYTOPLASM, EXTRACELLULAR, MEMBRANE = 0.66, 0.53, 0.40, 0.16
-MATRIX, MITO_MEMBRANE, CRISTA = 0.42, 0.2, 0.58
-LAYER = 3.4  # nm, deviation of the bell that stands for a membrane
-MEMBRANE_DEPTH = 4.5  # nm, of the middle of the membrane below the cell's surface
+CYTOPLASM, DARK_CYTOPLASM, EXTRACELLULAR, MEMBRANE = 0.66, 0.54, 0.34, 0.06
+MATRIX, MITO_MEMBRANE, CRISTA = 0.38, 0.18, 0.55
+LAYER = 3.0  # nm, deviation of the bell that stands for a membrane
+MEMBRANE_DEPTH = 4.0  # nm, of the middle of the membrane below the cell's surface
+PROJECTED = 0.8  # share of a section's thickness through which membranes are smeared
 FINEST = 5.0  # nm, pixels larger than that are averaged from finer ones
 
 
@@ -49,8 +50,8 @@ def make_phantom(
     *,
     jitter: float = 3.0,
     drift: float = 1.0,
-    blur: float = 3.0,
-    dose: float = 60.0,
+    blur: float = 2.2,
+    dose: float = 36.0,
 ) -> Phantom:
     """Make a synthetic EM stack. The same arguments give the same bytes on one machine.
 
@@ -68,14 +69,15 @@ def make_phantom(
     """
     sections = list(phantom_sections(shape, voxel_size, seed, jitter=jitter, drift=drift, blur=blur, dose=dose))
     raw, ids = (np.stack(arrays) for arrays in zip(*sections, strict=True))
-    return Phantom(raw, ids, tuple(float(size) for size in voxel_size))
+    z, y, x = (float(size) for size in voxel_size)
+    return Phantom(raw, ids, (z, y, x))
 
 
 def phantom_sections(
-    shape, voxel_size, seed=0, *, jitter=3.0, drift=1.0, blur=3.0, dose=60.0
+    shape, voxel_size, seed=0, *, jitter=3.0, drift=1.0, blur=2.2, dose=36.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The sections of :func:`make_phantom` one by one: raw (y, x) uint8 and ids (y, x) uint32."""
-    _check(shape, voxel_size, seed, jitter=jitter, drift=drift, blur=blur, dose=dose)
+    check_phantom(shape, voxel_size, seed, jitter=jitter, drift=drift, blur=blur, dose=dose)
     tissue = Tissue(seed, tuple(shape), tuple(voxel_size))
     painter = Painter(seed, tissue, make_organelles(seed, tissue), tuple(shape), tuple(voxel_size))
     rng = np.random.default_rng([seed, 7])
@@ -87,7 +89,8 @@ def phantom_sections(
         yield camera.expose(k, image), ids
 
 
-def _check(shape, voxel_size, seed, **amounts) -> None:
+def check_phantom(shape, voxel_size, seed=0, **amounts) -> None:
+    """Refuse, with :class:`InputError`, what :func:`make_phantom` cannot do."""
     if len(shape) != 3 or any(int(size) != size for size in shape) or shape[0] < 1 or min(shape[1:]) < 16:
         raise InputError(f"phantom: shape {tuple(shape)}; z of 1 or more, y and x of 16 or more fit")
     if len(voxel_size) != 3 or voxel_size[1] != voxel_size[2] or not 1 <= voxel_size[1] <= 64:
@@ -113,16 +116,20 @@ class Painter:
         rng = np.random.default_rng([seed, 8])
         count = len(tissue.cells)
         dark = rng.random(count) < 0.13
-        self._tone = np.where(dark, DARK_CYTOPLASM, CYTOPLASM) + rng.normal(0, 0.035, count)
-        self._grain = np.where(dark, 1.5, 1.0) * rng.uniform(0.7, 1.35, count)
+        tone = np.where(dark, DARK_CYTOPLASM, CYTOPLASM) + rng.normal(0, 0.035, count)
+        self._tone = tone.astype(np.float32)
+        self._grain = (np.where(dark, 1.4, 1.0) * rng.uniform(0.7, 1.3, count)).astype(np.float32)
         self._neurite = np.array([cell.neurite for cell in tissue.cells])
         lateral = tuple(side + 2 * MARGIN for side in tissue.grid.extent[1:])
         self._noise = {
             name: SmoothNoise((seed, 9, n), lateral, length)
             for n, (name, length) in enumerate(
-                {"gap": 200, "fine": 9, "grain": 15, "clump": 40, "shade": 350, "sacs": 75, "where": 260, "crista": 60}.items()
+                [
+                    ("gap", 200), ("fine", 8), ("grain", 15), ("clump", 40),
+                    ("shade", 350), ("sacs", 75), ("where", 260), ("crista", 60),
+                ]
             )
-        }
+        }  # fmt: skip
 
     def section(self, k: int, shift) -> tuple[np.ndarray, np.ndarray]:
         """Section ``k`` seen ``shift`` (y, x) nm away from its place: brightness in [0, 1] and uint32 ids."""
@@ -130,14 +137,17 @@ class Painter:
         z = self._tissue.grid.z[k]
         noise = {name: field(z, y, x) for name, field in self._noise.items()}
         owner, depth, smear, other, other_smear = self._cells(k, y, x)
-        depth -= 3.0 + np.clip(1.6 * noise["gap"], -1.5, 5.0)
-        other -= 3.0 + np.clip(1.6 * noise["gap"], -1.5, 5.0)
+        half_gap = 2.2 + np.clip(1.3 * noise["gap"], -1.5, 4.0)
+        depth -= half_gap
+        other -= half_gap
 
         image = self._tone[owner] + self._texture(noise, owner)
         image = self._sacs(image, noise, depth)
-        mito = self._mitochondria(k, y, x)
-        image = self._small_things(image, k, y, x, owner, depth, mito[0])
-        image = self._paint_mitochondria(image, noise, *mito)
+        mito, *mito_rest = self._mitochondria(k, y, x)
+        image = self._small_things(image, k, y, x, owner, depth, mito)
+        there = np.flatnonzero(mito.ravel() > -25.0)
+        part = (a.ravel()[there] for a in (image, mito, *mito_rest))
+        image.ravel()[there] = self._paint_mitochondria({n: a.ravel()[there] for n, a in noise.items()}, *part)
         inside = ndtr(depth / np.hypot(LAYER, 0.58 * smear))
         image = inside * image + (1 - inside) * EXTRACELLULAR
         wall = _layer(depth, MEMBRANE_DEPTH, smear) + _layer(other, MEMBRANE_DEPTH, other_smear)
@@ -151,16 +161,17 @@ class Painter:
             ids = ids[step // 2 :: step, step // 2 :: step]
         return image.astype(np.float32), np.ascontiguousarray(ids)
 
-    def _taps(self, box, y, x):
-        """The pixels that a box of the grid covers, and how to carry a plane of the box there."""
+    def _taps(self, origin, size, y, x):
+        """The pixels that a plane (h, w) of the grid at ``origin`` covers, and how to carry it there (None: none)."""
         grid = self._tissue.grid
-        rows, columns = (y - grid.y[0]) / PITCH - box[1].start, (x - grid.x[0]) / PITCH - box[2].start
+        rows, columns = (y - grid.y[0]) / PITCH - origin[0], (x - grid.x[0]) / PITCH - origin[1]
         part = tuple(
-            slice(*np.searchsorted(place, (0.5, size.stop - size.start - 1.5)))
-            for place, size in zip((rows, columns), box[1:], strict=True)
+            slice(*np.searchsorted(place, (0.5, n - 1.5)).tolist())
+            for place, n in zip((rows, columns), size, strict=True)
         )
-        size = tuple(s.stop - s.start for s in box[1:])
-        return part, Taps(rows[part[0]], columns[part[1]], *size) if min(size) > 3 else None
+        if min(size) < 4 or any(p.stop <= p.start for p in part):
+            return part, None
+        return part, Taps(rows[part[0]], columns[part[1]], *size)
 
     def _cells(self, k, y, x):
         """Per pixel: the cell it lies in, depth and smear (nm) of its surface, and those of the nearest other cell."""
@@ -171,14 +182,19 @@ class Painter:
         for c, cell in enumerate(self._tissue.cells):
             if not cell.box[0].start <= k < cell.box[0].stop:
                 continue
-            plane = cell.depth[k - cell.box[0].start]
-            if plane.max(initial=-45.0) < -30.0:
+            plane, tilt = cell.depth[k - cell.box[0].start], cell.tilt[k - cell.box[0].start]
+            near = plane > -40.0
+            rows, columns = (np.flatnonzero(near.any(axis)) for axis in (1, 0))
+            if not rows.size:
                 continue
-            part, taps = self._taps(cell.box, y, x)
-            if taps is None or any(p.stop <= p.start for p in part):
+            window = tuple(slice(max(n[0] - 2, 0), n[-1] + 3) for n in (rows, columns))
+            plane, tilt = plane[window], tilt[window]
+            origin = [part.start + inner.start for part, inner in zip(cell.box[1:], window, strict=True)]
+            part, taps = self._taps(origin, plane.shape, y, x)
+            if taps is None:
                 continue
             mine = taps(plane)
-            tilt = np.clip(taps(cell.tilt[k - cell.box[0].start]), 0, 1) * np.float32(0.5 * self._thickness)
+            tilt = np.clip(taps(tilt), 0, 1) * np.float32(PROJECTED / 2 * self._thickness)
             d, o, s, os, w = (a[part] for a in (depth, other, smear, other_smear, owner))
             second, first = mine > o, mine > d
             np.copyto(o, np.where(first, d, mine), where=second)
@@ -189,25 +205,30 @@ class Painter:
         return owner, depth, smear, other, other_smear
 
     def _texture(self, noise, owner):
-        grain = 0.045 * noise["fine"] + 0.04 * noise["grain"] + 0.022 * noise["clump"]
-        grain -= 0.16 * np.maximum(noise["grain"] + 0.35 * noise["clump"] - 1.25, 0)  # ribosomes and filaments
+        grain = 0.06 * noise["fine"] + 0.06 * noise["grain"] + 0.03 * noise["clump"] + 0.02
+        grain -= 0.17 * np.maximum(noise["grain"] + 0.5 * noise["clump"] - 1.0, 0)  # ribosomes and filaments
         return grain * self._grain[owner] + 0.02 * noise["shade"]
 
     def _sacs(self, image, noise, depth):
         """Smooth endoplasmic reticulum: thin light sacs with dark walls, here and there away from the surface."""
         there = np.clip((noise["where"] - 0.55) * 4, 0, 1) * np.clip((depth - 28) / 12, 0, 1)
-        away = np.abs(noise["sacs"]) * 75.0
+        slope = np.hypot(*np.gradient(noise["sacs"], self.pitch))
+        away = np.abs(noise["sacs"]) / np.maximum(slope, 0.007)
         wall = np.exp(-(((away - 15.0) / 5.0) ** 2))
         image = image + there * (0.05 * (away < 12.0) - 0.26 * wall)
         return image
 
     def _mitochondria(self, k, y, x):
-        whole = tuple(slice(0, size) for size in self._tissue.grid.shape)
-        _, taps = self._taps(whole, y, x)
+        _, taps = self._taps((0, 0), self._tissue.grid.shape[1:], y, x)
         o = self._organelles
-        return taps(o.mito_depth[k]), 0.5 * self._thickness * np.clip(taps(o.mito_tilt[k]), 0, 1), taps(o.mito_phase[k])
+        return (
+            taps(o.mito_depth[k]),
+            PROJECTED / 2 * self._thickness * np.clip(taps(o.mito_tilt[k]), 0, 1),
+            taps(o.mito_phase[k]),
+        )
 
-    def _paint_mitochondria(self, image, noise, depth, smear, phase):
+    def _paint_mitochondria(self, noise, image, depth, smear, phase):
+        """Double membrane, dense matrix and cristae, on the pixels given (n,)."""
         inside = ndtr((depth - 4.0) / np.hypot(LAYER, 0.58 * smear))
         wave = (phase + 17.0 * noise["crista"] + 5.0 * noise["grain"]) / 62.0
         away = np.abs(wave - np.rint(wave)) * 62.0
@@ -225,7 +246,7 @@ class Painter:
         """Vesicles, dense cores and microtubules, clipped to the cytoplasm."""
         o, z, half = self._organelles, self._tissue.grid.z[k], 0.5 * self._thickness
         dark, light = np.zeros_like(depth), np.zeros_like(depth)
-        for balls, ring, core in ((o.vesicles, 0.36, -0.05), (o.cores, 0.34, 0.42)):
+        for balls, ring, core in ((o.vesicles, 0.3, -0.04), (o.cores, 0.3, 0.4)):
             beyond = np.maximum(np.abs(balls[:, 0] - z) - half, 0)
             seen = balls[beyond < 0.8 * balls[:, 3]]
             radius = np.sqrt(seen[:, 3] ** 2 - beyond[beyond < 0.8 * balls[:, 3]] ** 2)[:, None, None]
@@ -262,46 +283,23 @@ class Painter:
             away = abs(place[0] - z)
             if away > 150.0:
                 continue
-            part = tuple(slice(*np.searchsorted(axis, (p - 220, p + 220))) for axis, p in zip((y, x), place[1:3], strict=True))
+            part = tuple(
+                slice(*np.searchsorted(axis, (p - 220, p + 220))) for axis, p in zip((y, x), place[1:3], strict=True)
+            )
             dy, dx = (axis[p] - c for axis, p, c in zip((y, x), part, place[1:3], strict=True))
             dy = dy[:, None]
             near = np.exp(-(((dy**2 + dx**2 + away**2) / 115.0**2) ** 2))
             dense = 0.85 * near * np.exp(-(((depth[part] - 6.0) / 13.0) ** 2))
             bar = np.exp(-((dy - 30.0 * place[4]) ** 2 + (dx - 30.0 * place[5]) ** 2) / 26.0**2 - (away / 70.0) ** 2)
-            image[part] += np.minimum(dense + 0.6 * bar, 0.9) * (0.1 - image[part])
+            image[part] += np.minimum(dense + 0.6 * bar, 0.9) * (0.08 - image[part])
         return image
 
 
 def _layer(depth, middle: float, smear):
     """A membrane at ``depth`` = ``middle`` seen through a section in which its depth varies by +-``smear``."""
-    half = np.maximum(smear, 0.5)
-    away = depth - middle
-    return (ndtr((away + half) / LAYER) - ndtr((away - half) / LAYER)) * (LAYER * 2.5066 / (2 * half))
-
-
-class Camera:
-    """Turns brightness into grey values: beam blur, contrast drift, uneven light, shot noise, resampling blur."""
-
-    def __init__(self, seed: int, shape, voxel_size, drift: float, blur: float, dose: float):
-        self._seed, self._dose = seed, dose
-        self._blur = np.hypot(blur, 0.0) / voxel_size[1]
-        rng = np.random.default_rng([seed, 10])
-        steps = rng.standard_normal((shape[0], 2))
-        for k in range(1, len(steps)):  # each section resembles the one before
-            steps[k] = 0.6 * steps[k - 1] + 0.8 * steps[k]
-        self._gain, self._offset = 1 + 0.05 * drift * steps[:, 0], 0.03 * drift * steps[:, 1]
-        lateral = (shape[1] * voxel_size[1], shape[2] * voxel_size[2])
-        self._light = SmoothNoise((seed, 11), lateral, 0.6 * max(lateral))
-        self._places = tuple((np.arange(n) + 0.5) * s for n, s in zip(shape[1:], voxel_size[1:], strict=True))
-        self._drift = drift
-
-    def expose(self, k: int, image: np.ndarray) -> np.ndarray:
-        """Section ``k``: brightness (y, x) in [0, 1] -> uint8."""
-        rng = np.random.default_rng([self._seed, 12, k])
-        image = ndimage.gaussian_filter(image, self._blur)
-        light = 0.015 * self._drift * self._light(1e6 * k, *self._places)
-        image = np.clip(0.52 + self._gain[k] * 1.08 * (image - 0.54) + self._offset[k] + light, 0.02, 1)
-        if self._dose:
-            noisy = rng.poisson(image * self._dose) / self._dose
-            image = ndimage.gaussian_filter(noisy, 0.6)
-        return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    half, away = np.maximum(smear, 0.5).ravel(), np.ravel(depth - middle)
+    near = np.flatnonzero(np.abs(away) < half + 3.5 * LAYER)
+    half, away = half[near], away[near]
+    seen = np.zeros(depth.size, np.float32)
+    seen[near] = (ndtr((away + half) / LAYER) - ndtr((away - half) / LAYER)) * (LAYER * 2.5066 / (2 * half))
+    return seen.reshape(depth.shape)

@@ -6,6 +6,7 @@ tissue is laid out, on the pixels of a section, and at any voxel size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -50,7 +51,7 @@ class SmoothNoise:
     own seed, so that memory does not grow with the number of sections.
     """
 
-    def __init__(self, seed: tuple[int, ...], lateral: tuple[float, float], length: float):
+    def __init__(self, seed: tuple[int, ...], lateral: Sequence[float], length: float):
         """``seed``: integers; ``lateral``: height and width (nm) that will be sampled; ``length``: nm."""
         self._length = length
         self._size = tuple(int(np.ceil(side / length)) + 12 for side in lateral)
@@ -63,5 +64,5 @@ class SmoothNoise:
         base = int(np.floor(z / self._length))
         weights = bspline_weights(np.array([z / self._length - base]))[0].astype(np.float32)
         plane = sum(w * self._plane(base + k) for k, w in zip(range(-1, 3), weights, strict=True))
-        taps = Taps(y / self._length + 6, x / self._length + 6, *self._size, weights=bspline_weights)
+        taps = Taps(y / self._length + 6, x / self._length + 6, self._size[0], self._size[1], bspline_weights)
         return taps(plane) * np.float32(3.0)  # the spline weights keep about 1/9 of the variance

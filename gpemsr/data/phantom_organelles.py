@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from gpemsr.data.phantom_tissue import OUTSIDE, Neurite, Tissue
+from gpemsr.data.phantom_neurites import Neurite
+from gpemsr.data.phantom_tissue import OUTSIDE, Tissue
 
-VESICLE_RADIUS = (17.0, 23.0)
+VESICLE_RADIUS = (16.0, 23.0)
 CORE_RADIUS = (26.0, 36.0)  # dense-core vesicles
 SYNAPSES_PER_UM3 = 1.5
 
@@ -42,7 +43,9 @@ def make_organelles(seed: int, tissue: Tissue) -> Organelles:
     mitochondria = _mitochondria(np.random.default_rng([seed, 3]), tissue)
     synapses, clusters = _synapses(np.random.default_rng([seed, 4]), tissue)
     vesicles, cores = _vesicles(np.random.default_rng([seed, 5]), tissue, clusters, mitochondria[0])
-    return Organelles(*mitochondria, vesicles, cores, *_microtubules(np.random.default_rng([seed, 6]), tissue), synapses)
+    microtubules, whose = _microtubules(np.random.default_rng([seed, 6]), tissue)
+    depth, tilt, phase = mitochondria
+    return Organelles(depth, tilt, phase, vesicles, cores, microtubules, whose, synapses)
 
 
 def _mitochondria(rng, tissue: Tissue):
@@ -83,7 +86,7 @@ def _mitochondrion(rng, neurite: Neurite) -> Neurite | None:
     strides = np.linalg.norm(np.diff(neurite.points, axis=0), axis=1)
     arc = np.concatenate([[0.0], np.cumsum(strides)])
     radius = float(np.median(neurite.radii))
-    if radius < 105.0 or rng.random() > min(0.9, arc[-1] / 2200.0):
+    if radius < 100.0 or rng.random() > min(0.92, arc[-1] / 1500.0):
         return None
     length = rng.uniform(450.0, 1800.0)
     start = rng.uniform(-0.3 * length, max(arc[-1] - 0.5 * length, 1.0))
@@ -106,7 +109,8 @@ def _synapses(rng, tissue: Tissue):
     count = rng.poisson(SYNAPSES_PER_UM3 * volume) + int(volume > 0.5)
     sizes = np.bincount(tissue.owner[tissue.owner >= 0], minlength=len(tissue.cells))
     spots = np.flatnonzero(((tissue.margin < 7.0) & (tissue.rival >= 0) & (tissue.owner >= 0)).ravel())
-    contacts, clusters = [], []
+    contacts: list[np.ndarray] = []
+    clusters: list[tuple[np.ndarray, int]] = []
     for flat in rng.permutation(spots)[: 30 * count]:
         if len(contacts) >= count:
             break
@@ -136,18 +140,18 @@ def _vesicles(rng, tissue: Tissue, clusters, mito_depth):
     """Clouds of vesicles at synapses, a few elsewhere, and dense-core vesicles: two (n, 4)."""
     grid = tissue.grid
     inner = np.flatnonzero((tissue.margin > 60.0).ravel())
-    for flat in rng.choice(inner, min(len(inner), rng.poisson(6 * np.prod(grid.extent) * 1e-9)), replace=False):
+    for flat in rng.choice(inner, min(len(inner), rng.poisson(2.5 * np.prod(grid.extent) * 1e-9)), replace=False):
         index = np.unravel_index(flat, grid.shape)
         clusters = [*clusters, (np.array([a[i] for a, i in zip(grid.axes, index, strict=True)]), tissue.owner[index])]
     vesicles = []
     for place, cell in clusters:
-        cloud = rng.normal(place, (100.0, 115.0, 115.0), (int(rng.integers(6, 80)), 3))
+        cloud = rng.normal(place, (110.0, 105.0, 105.0), (int(rng.integers(30, 220)), 3))
         vesicles.append(_fitting(rng, tissue, mito_depth, cloud, cell, VESICLE_RADIUS))
     cores = []
     for flat in rng.choice(inner, min(len(inner), rng.poisson(7 * np.prod(grid.extent) * 1e-9)), replace=False):
         index = np.unravel_index(flat, grid.shape)
         place = np.array([[axis[i] for axis, i in zip(grid.axes, index, strict=True)]])
-        cores.append(_fitting(rng, tissue, mito_depth, place, tissue.owner[index], CORE_RADIUS))
+        cores.append(_fitting(rng, tissue, mito_depth, place, int(tissue.owner[index]), CORE_RADIUS))
     return tuple(np.concatenate([np.zeros((0, 4)), *parts]) for parts in (vesicles, cores))
 
 
@@ -157,7 +161,7 @@ def _fitting(rng, tissue: Tissue, mito_depth, points, cell: int, radii) -> np.nd
     radius = rng.uniform(*radii, len(points))
     fits = (tissue.owner[index] == cell) & (tissue.margin[index] > radius + 12.0) & (mito_depth[index] < -radius - 10.0)
     kept: list[int] = []
-    for i in np.flatnonzero(fits):
+    for i in np.flatnonzero(fits).tolist():
         if all(np.linalg.norm(points[i] - points[j]) > radius[i] + radius[j] + 3.0 for j in kept):
             kept.append(i)
     return np.column_stack([points[kept], radius[kept]])
@@ -184,8 +188,8 @@ def _microtubules(rng, tissue: Tissue):
             part = slice(*np.searchsorted(where, (begin, end)))
             points.append(line[part] + (offset @ side) * width[part, None])
             owners.append(np.full(len(points[-1]), n))
-    low = np.array([0.0, -80.0, -80.0])
-    high = np.array(tissue.grid.extent) + (0.0, 80.0, 80.0)
+    around = np.array([0.0, 80.0, 80.0])
+    low, high = -around, np.array(tissue.grid.extent) + around
     places, owner = tissue.place(np.concatenate(points)), np.concatenate(owners)
     near = np.all((places > low) & (places < high), 1)
     return places[near], owner[near]

@@ -13,26 +13,13 @@ import numpy as np
 from scipy import ndimage
 
 from gpemsr.data.phantom_fields import SmoothNoise
+from gpemsr.data.phantom_neurites import Neurite, grow_neurites, tube_distance
 
 PITCH = 16.0  # of the lateral grid on which the tissue is laid out
 MARGIN = 96.0  # of that grid around the sections' pixels, at each side
 REACH = 90.0  # how far beyond a tube's surface its distance is known
 OUTSIDE = 1e4  # "distance" where it is not known
-# diameters of neurites and the share of the tissue that each class may take before the next one starts
-SIZE_CLASSES = (((650.0, 1500.0), 0.2), ((280.0, 650.0), 0.5), ((130.0, 280.0), 0.78), ((80.0, 130.0), 1.0))
 BENDING = ((900.0, 75.0), (320.0, 36.0), (120.0, 9.0))  # wavelength and amplitude of the bending of space
-
-
-@dataclass
-class Neurite:
-    """A tube: ``points`` (n, 3) z, y, x and ``radii`` (n,)."""
-
-    points: np.ndarray
-    radii: np.ndarray
-
-    def segments(self):
-        """Pairs of neighbouring points (2, 3) and their radii (2,)."""
-        return [(self.points[i : i + 2], self.radii[i : i + 2]) for i in range(len(self.points) - 1)]
 
 
 @dataclass
@@ -40,7 +27,7 @@ class Cell:
     """A connected piece of tissue on the grid: ``box`` (3 slices), signed ``depth`` (its shape, > 0 inside)."""
 
     neurite: int
-    box: tuple[slice, slice, slice]
+    box: tuple[slice, ...]
     depth: np.ndarray
     tilt: np.ndarray = field(repr=False)
 
@@ -66,121 +53,12 @@ class Grid:
             for a, axis in enumerate(self.axes)
         )
 
-    def around(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, slice, slice]:
+    def around(self, low: np.ndarray, high: np.ndarray) -> tuple[slice, ...]:
         """The part of the grid between two corners (nm)."""
         return tuple(
             slice(int(np.searchsorted(axis, a)), int(np.searchsorted(axis, b, side="right")))
             for axis, a, b in zip(self.axes, low, high, strict=True)
         )
-
-
-def grow_neurites(rng: np.random.Generator, extent: tuple[float, float, float]) -> list[Neurite]:
-    """Fill a block of ``extent`` (z, y, x nm) with neurites, thick ones first."""
-    step = 40.0
-    border = 120.0
-    axes = [np.arange(-border, side + border + step, step, dtype=np.float32) for side in extent]
-    room = np.full([len(axis) for axis in axes], 900.0, np.float32)  # distance to the nearest tube so far
-    thickest = max(180.0, 0.38 * min(extent[1:]))
-    neurites: list[Neurite] = []
-    for (low, high), share in SIZE_CLASSES:
-        last = high <= 130.0
-        for _ in range(20000):
-            if not last and (room < 0).mean() >= share:
-                break
-            radius = 0.5 * min(np.exp(rng.uniform(np.log(low), np.log(high))), thickest)
-            spots = np.flatnonzero(room.ravel() > (42.0 if last else 0.75 * radius))
-            if spots.size == 0:
-                if radius <= 0.5 * low * 1.3 or last:
-                    break
-                continue
-            start = np.unravel_index(spots[rng.integers(spots.size)], room.shape)
-            point = np.array([axis[i] for axis, i in zip(axes, start, strict=True)]) + rng.uniform(-15, 15, 3)
-            neurite = _grow(rng, point, radius, axes, room, step)
-            neurites.append(neurite)
-            _occupy(room, axes, neurite, reach=max(0.4 * high, 60.0))
-    return neurites
-
-
-def _grow(rng, start, radius, axes, room, step) -> Neurite:
-    """One tube through ``start``, both ways until it leaves the block or is blocked."""
-    origin = np.array([axis[0] for axis in axes])
-    top = np.array([axis[-1] for axis in axes])
-
-    def free(point):
-        return room[
-            tuple(
-                min(max(round((p - o) / step), 0), size - 1)
-                for p, o, size in zip(point.tolist(), origin.tolist(), room.shape, strict=True)
-            )
-        ]
-
-    direction = rng.standard_normal(3)
-    if rng.random() < 0.72:  # most run across the sections
-        direction = np.array([1.0, *(0.45 * rng.standard_normal(2))])
-    direction /= np.linalg.norm(direction)
-    stride = float(np.clip(0.7 * radius, 65.0, 160.0))
-    halves = []
-    for sign in (1.0, -1.0):
-        point, heading, swelling, length = start.copy(), sign * direction, 0.0, 0.0
-        points, radii = [], []
-        blocked = 0
-        while length < 7000.0 and np.all(point > origin - radius) and np.all(point < top + radius):
-            points.append(point.copy())
-            swelling = 0.85 * swelling + 0.13 * rng.standard_normal()
-            radii.append(radius * np.exp(np.clip(swelling, -0.6, 0.35)))
-            heading = heading + np.sqrt(stride / 2500.0) * rng.standard_normal(3)
-            if free(point + stride * heading) < 0.5 * radius:  # turn towards room
-                side = rng.standard_normal((6, 3))
-                tries = heading + 0.6 * side
-                tries /= np.linalg.norm(tries, axis=1, keepdims=True)
-                heading = max(tries, key=lambda way: free(point + 1.5 * stride * way))
-            heading = heading / np.linalg.norm(heading)
-            point = point + stride * heading
-            length += stride
-            blocked = blocked + 1 if free(point) < -0.5 * radius else 0
-            if blocked > 2:
-                break
-        halves.append((points, radii))
-    (ahead, ahead_radii), (back, back_radii) = halves
-    points = np.array([*back[::-1], *ahead[1:]])
-    radii = np.array([*back_radii[::-1], *ahead_radii[1:]])
-    if len(points) < 2:
-        points = np.stack([points[0], points[0] + direction * stride])
-        radii = np.repeat(radii[:1], 2)
-    return Neurite(points, radii)
-
-
-def tube_distance(points, radii, z, y, x) -> np.ndarray:
-    """Signed distance (< 0 inside) of broadcast coordinates ``z, y, x`` to the segment ``points`` (2, 3)."""
-    start = points[0].tolist()
-    along = (points[1] - points[0]).tolist()
-    length = sum(a * a for a in along) + 1e-6
-    rz, ry, rx = z - start[0], y - start[1], x - start[2]
-    t = rz * (along[0] / length) + ry * (along[1] / length) + rx * (along[2] / length)
-    np.maximum(t, 0, out=t)
-    np.minimum(t, 1, out=t)
-    square = (rz - t * along[0]) ** 2
-    square += (ry - t * along[1]) ** 2
-    square += (rx - t * along[2]) ** 2
-    np.sqrt(square, out=square)
-    first, last = radii.tolist()
-    square -= first + t * (last - first)
-    return square
-
-
-def _occupy(room, axes, neurite, reach) -> None:
-    """Lower ``room`` around a new tube, up to ``reach`` from its surface."""
-    for points, radii in neurite.segments():
-        slack = radii.max() + reach
-        low, high = np.minimum(*points) - slack, np.maximum(*points) + slack
-        box = tuple(
-            slice(int(np.searchsorted(axis, a)), int(np.searchsorted(axis, b)))
-            for axis, a, b in zip(axes, low, high, strict=True)
-        )
-        if all(part.stop > part.start for part in box):
-            z, y, x = (axis[part] for axis, part in zip(axes, box, strict=True))
-            distance = tube_distance(points, radii, z[:, None, None], y[:, None], x)
-            np.minimum(room[box], distance, out=room[box])
 
 
 class Tissue:
@@ -201,7 +79,9 @@ class Tissue:
         self.grid = grid = Grid(shape, voxel_size)
         self.neurites = grow_neurites(np.random.default_rng([seed, 1]), grid.extent)
         self.bending = self._bend(seed)
-        self.bent = [self.bending[a] + axis for a, axis in enumerate(np.ix_(*(x.astype(np.float32) for x in grid.axes)))]
+        self.bent = [
+            self.bending[a] + axis for a, axis in enumerate(np.ix_(*(x.astype(np.float32) for x in grid.axes)))
+        ]
         fields = [(i, *self.draw_tube(neurite, REACH)) for i, neurite in enumerate(self.neurites)]
         fields = [item for item in fields if item[2] is not None]
         self._compete(fields)
@@ -224,7 +104,8 @@ class Tissue:
         """Where ``points`` (n, 3) of the tubes lie in the tissue once space is bent."""
         places = points
         for _ in range(3):
-            places = points - self.bending[(slice(None), *self.grid.index(places))].T
+            z, y, x = self.grid.index(places)
+            places = points - self.bending[:, z, y, x].T
         return places
 
     def draw_tube(self, tube: Neurite, reach: float):
@@ -269,7 +150,7 @@ class Tissue:
 
     def _split(self, fields):
         """Give separate pieces of one tube separate identities; leave crumbs to the neighbours."""
-        crumb = 110.0**2 * max(self.grid.step[0], 80.0) / np.prod(self.grid.step)
+        crumb = 85.0**2 * min(max(self.grid.step[0], 80.0), self.grid.extent[0]) / np.prod(self.grid.step)
         result = []
         for c, (neurite, box, distance) in enumerate(fields):
             pieces, count = ndimage.label(self.owner[box] == c, structure=np.ones((3, 3, 3)))
@@ -309,4 +190,6 @@ class Tissue:
         ]
         steepness = np.sqrt(sum(slope**2 for slope in slopes))
         depth = margin / np.clip(steepness, 0.45, 1.0)
-        return Cell(neurite, box, depth.astype(np.float32), (np.abs(slopes[0]) / np.maximum(steepness, 0.2)).astype(np.float32))
+        return Cell(
+            neurite, box, depth.astype(np.float32), (np.abs(slopes[0]) / np.maximum(steepness, 0.2)).astype(np.float32)
+        )

@@ -1,0 +1,287 @@
+"""The command ``gpemsr-download-cremi``, against a server on loopback."""
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+import pytest
+
+from gpemsr.cli import download_cremi
+from gpemsr.cli.download_cremi import PIECE, file_names, main, read_checksums
+from gpemsr.errors import InputError
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "download_cremi.py"
+NAME = "sample_A_20160501.hdf"
+
+
+def hdf5_bytes(dataset: str = "volumes/raw") -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file[dataset] = np.random.default_rng(0).integers(0, 255, (4, 200, 200), np.uint8)
+    return buffer.getvalue()
+
+
+WHOLE = hdf5_bytes()
+
+
+class Site:
+    """A server that can be told to cut connections, ignore ranges or fail; it notes what was asked."""
+
+    def __init__(self):
+        self.files = {NAME: WHOLE}
+        self.requests: list[tuple[str, str, str | None]] = []
+        self.ranges, self.cut_after, self.failures = True, [], []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.answer(body=False)
+
+            def do_GET(self):
+                self.answer(body=True)
+
+            def answer(self, body):
+                name, wanted = unquote(self.path).rsplit("/", 1)[-1], self.headers.get("Range")
+                site.requests.append((self.command, name, wanted))
+                if site.failures:
+                    return self.send_error(site.failures.pop(0))
+                if name not in site.files:
+                    return self.send_error(404)
+                content, start = site.files[name], 0
+                if wanted and site.ranges:
+                    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
+                    if start >= len(content):
+                        self.send_response(416)
+                        self.send_header("Content-Range", f"bytes */{len(content)}")
+                        self.send_header("Content-Length", "0")
+                        return self.end_headers()
+                    self.send_response(206)
+                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                else:
+                    self.send_response(200)
+                self.send_header("Content-Length", str(len(content) - start))
+                self.end_headers()
+                if body:
+                    end = start + site.cut_after.pop(0) if site.cut_after else len(content)
+                    self.wfile.write(content[start:end])
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/static/data/"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def ranges_asked(self):
+        return [wanted for method, _, wanted in self.requests if method == "GET"]
+
+
+@pytest.fixture
+def site(monkeypatch):
+    monkeypatch.setattr(download_cremi.time, "sleep", lambda _: None)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    site = Site()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+def run(site, out, *arguments) -> int:
+    return main(["A", "--out", str(out), "--url", site.url, *map(str, arguments)])
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_fetched_and_its_checksum_recorded(site, tmp_path):
+    assert run(site, tmp_path) == 0
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+    assert read_checksums(tmp_path / f"{NAME}.sha256") == {NAME: hashlib.sha256(WHOLE).hexdigest()}
+    assert names(tmp_path) == [NAME, f"{NAME}.sha256"]
+
+
+def test_a_cut_connection_is_resumed_where_it_broke(site, tmp_path):
+    site.cut_after = [50_000, 30_000]
+    assert run(site, tmp_path) == 0
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+    first, *later = site.ranges_asked
+    begins = [int(wanted[6:-1]) for wanted in later]
+    assert first is None and len(begins) == 2
+    assert 50_000 - PIECE <= begins[0] <= 50_000  # no more than a piece is lost
+    assert begins[0] + 30_000 - PIECE <= begins[1] <= begins[0] + 30_000
+
+
+def test_a_later_run_resumes_what_an_earlier_one_left(site, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(WHOLE[:12_345])
+    assert run(site, tmp_path) == 0
+    assert site.ranges_asked == ["bytes=12345-"]
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+
+
+def test_a_part_that_is_complete_needs_nothing_more(site, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(WHOLE)
+    assert run(site, tmp_path) == 0
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+
+
+def test_a_part_longer_than_the_file_is_started_over(site, tmp_path):
+    (tmp_path / f"{NAME}.part").write_bytes(WHOLE + b"more")
+    assert run(site, tmp_path) == 0
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+
+
+def test_without_ranges_the_file_is_fetched_from_the_start(site, tmp_path):
+    site.ranges, site.cut_after = False, [50_000]
+    assert run(site, tmp_path) == 0
+    assert (tmp_path / NAME).read_bytes() == WHOLE
+    assert len(site.ranges_asked) == 2 and site.ranges_asked[1]
+
+
+def test_a_wrong_checksum_is_refused_and_nothing_is_left(site, tmp_path, capsys):
+    sums = tmp_path / "sums"
+    sums.write_text(f"{'0' * 64}  {NAME}\n")
+    assert run(site, tmp_path / "out", "--sha256", sums) == 2
+    assert "SHA-256" in capsys.readouterr().err.splitlines()[-1]
+    assert names(tmp_path / "out") == []
+
+
+def test_a_right_checksum_is_accepted(site, tmp_path):
+    (tmp_path / "sums").write_text(f"{hashlib.sha256(WHOLE).hexdigest()} *{NAME}\n")
+    assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == 0
+
+
+def test_a_checksum_file_without_the_file_is_refused_before_fetching(site, tmp_path, capsys):
+    (tmp_path / "sums").write_text(f"{'0' * 64}  other.hdf\n")
+    assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == 2
+    assert NAME in capsys.readouterr().err and not site.requests
+
+
+def test_a_missing_file_is_one_line_and_exit_code_2(site, tmp_path, capsys):
+    site.files.clear()
+    assert run(site, tmp_path) == 2
+    message = capsys.readouterr().err
+    assert "404" in message and message.count("\n") == 1
+    assert names(tmp_path) == [] and len(site.requests) == 1
+
+
+def test_a_complete_file_is_not_fetched_again(site, tmp_path):
+    assert run(site, tmp_path) == 0
+    site.requests.clear()
+    assert run(site, tmp_path) == 0
+    assert not site.requests
+
+
+def test_a_file_without_a_record_is_compared_with_the_server_and_recorded(site, tmp_path):
+    (tmp_path / NAME).write_bytes(WHOLE)
+    assert run(site, tmp_path) == 0
+    assert [method for method, *_ in site.requests] == ["HEAD"]
+    assert (tmp_path / f"{NAME}.sha256").exists()
+
+
+def test_a_file_without_a_record_of_another_length_is_refused(site, tmp_path, capsys):
+    (tmp_path / NAME).write_bytes(WHOLE[:-10])
+    assert run(site, tmp_path) == 2
+    assert f"{len(WHOLE)}" in capsys.readouterr().err
+
+
+def test_a_file_that_changed_since_is_refused(site, tmp_path, capsys):
+    assert run(site, tmp_path) == 0
+    (tmp_path / NAME).write_bytes(WHOLE[:-1] + b"\0" + b"x")
+    assert run(site, tmp_path) == 2
+    assert "delete it" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("content", [b"<html>moved</html>", hdf5_bytes("volumes/other")])
+def test_what_is_not_such_a_volume_is_refused_and_nothing_is_left(site, tmp_path, content, capsys):
+    site.files[NAME] = content
+    assert run(site, tmp_path) == 2
+    assert "HDF5" in (message := capsys.readouterr().err.splitlines()[-1]) or "volumes/raw" in message
+    assert names(tmp_path) == []
+
+
+def test_a_server_in_trouble_is_tried_again(site, tmp_path):
+    site.failures = [503, 500]
+    assert run(site, tmp_path) == 0
+
+
+def test_after_too_many_failures_what_came_is_kept(site, tmp_path, capsys):
+    site.cut_after = [50_000, 0, 0, 0]
+    assert run(site, tmp_path, "--retries", 2) == 2
+    kept = (tmp_path / f"{NAME}.part").read_bytes()
+    assert len(kept) >= 50_000 - PIECE and kept == WHOLE[: len(kept)]
+    assert f"{len(kept)} bytes" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path, site):
+    site.server.shutdown()
+    site.server.server_close()
+    process = subprocess.run(
+        [sys.executable, TOOL, "A", "--out", tmp_path, "--url", site.url, "--retries", "0"],
+        env={"PYTHONPATH": str(TOOL.parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 2
+    assert process.stderr.count("\n") == 1 and "not fetched" in process.stderr
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_part(site, tmp_path, capsys, monkeypatch):
+    opened = open
+
+    def full(path, mode="r", **rest):
+        file = opened(path, mode, **rest)
+        if "w" in mode:
+            monkeypatch.setattr(download_cremi, "open", opened, raising=False)
+            return Full(file)
+        return file
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, block):
+            self.file.write(block[:1000])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download_cremi, "open", full, raising=False)
+    assert run(site, tmp_path) == 2
+    assert "No space left" in capsys.readouterr().err.splitlines()[-1]
+    assert names(tmp_path) == [f"{NAME}.part"]
+
+
+def test_names_of_the_files():
+    assert file_names(["train"]) == [f"sample_{s}_20160501.hdf" for s in "ABC"]
+    assert file_names(["A+", "A"], padded=True) == ["sample_A+_padded_20160601.hdf", "sample_A_padded_20160501.hdf"]
+    assert len(file_names(["all", "test"])) == 6
+    with pytest.raises(InputError, match="sample D"):
+        file_names(["D"])
+
+
+def test_a_plus_in_a_name_reaches_the_server(site, tmp_path):
+    site.files["sample_B+_20160601.hdf"] = WHOLE
+    assert main(["B+", "--out", str(tmp_path), "--url", site.url]) == 0
+    assert (tmp_path / "sample_B+_20160601.hdf").exists()
+
+
+def test_a_line_that_is_no_checksum_is_refused(tmp_path):
+    (tmp_path / "sums").write_text("abc  file\n")
+    with pytest.raises(InputError, match="line 1"):
+        read_checksums(tmp_path / "sums")
