@@ -68,7 +68,8 @@ def test_training_leaves_stage_one_as_it_is(net):
     net.train()
     assert net.steps.training
     assert not any(module.training for module in net.vqgan.modules())
-    F.cross_entropy(net(torch.rand(1, 1, 16, 16)), net.targets(torch.rand(1, 1, 16 * net.scale, 16 * net.scale))).backward()
+    gt = torch.rand(1, 1, 16 * net.scale, 16 * net.scale)
+    F.cross_entropy(net(torch.rand(1, 1, 16, 16)), net.targets(gt)).backward()
     assert without_gradient(net) == []
     assert all(p.grad is None and not p.requires_grad for p in net.vqgan.parameters())
 

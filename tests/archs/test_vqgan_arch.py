@@ -61,7 +61,7 @@ def test_nearest_is_what_brute_force_finds():
 def test_new_codes_are_uniform_within_one_over_their_number():
     weight = Codebook(64, 512, beta=1.0).embedding.weight
     assert weight.abs().max() <= 1 / 64
-    assert weight.std() == pytest.approx(1 / 64 / 3**0.5, rel=0.02)
+    assert weight.std().item() == pytest.approx(1 / 64 / 3**0.5, rel=0.02)
 
 
 def test_the_gradient_passes_straight_through():
