@@ -34,6 +34,10 @@ class StageModel(SRModel):
         self._print_different_keys_loading(net, state, strict)
         net.load_state_dict(state, strict=strict)
 
+    def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
+        """Move ``net`` to the device, its weights laid out as convolutions read them fastest, and wrap it."""
+        return super().model_to_device(net.to(memory_format=torch.channels_last))
+
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """The parameters of ``net_g`` that are not frozen."""
         return [p for p in self.net_g.parameters() if p.requires_grad]
