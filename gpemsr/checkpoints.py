@@ -37,7 +37,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "VQGAN": {"norm_groups": 32},
     "LatentIndexer": {"norm_groups": 32},
     "PatchDiscriminator": {},
-    "GPEMSR": {"perceptual": "vgg19", "flow_scale": 4, "bidirectional_flow": False},
+    "GPEMSR": {"perceptual": "vgg19", "flow_scale": 4, "flow_levels": 6, "bidirectional_flow": False},
 }
 NESTED = {"GPEMSR": ("prior", "LatentIndexer"), "LatentIndexer": ("vqgan", "VQGAN")}
 

@@ -147,6 +147,7 @@ def test_unused_layers_of_x8_are_not_unused_at_x16():
         ({"perceptual": "vqgan"}, "perceptual=vqgan: the authors' code has vgg19 only"),
         ({"bidirectional_flow": True}, "bidirectional_flow=True: the authors' code has False only"),
         ({"flow_scale": 2}, "flow_scale=2: the authors' code has 4 only"),
+        ({"flow": "train", "flow_levels": 3}, "flow_levels=3: the authors' code has 6 only"),
         ({"prior": {"norm_groups": 16}}, "prior.norm_groups=16: the authors' code has 32 only"),
         ({"num_frames": 5}, "network options: .*num_frames"),
         ({"num_frame": 4}, "network options: num_frame=4"),
