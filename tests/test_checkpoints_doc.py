@@ -30,7 +30,7 @@ def blocks(language: str) -> str:
 
 
 def test_commands_run():
-    commands = [shlex.split(line) for line in blocks("bash").splitlines()]
+    commands = [shlex.split(line) for line in blocks("bash").splitlines() if line]
     assert len(commands) == 4
     for program, *arguments in commands:
         assert program == "gpemsr-convert"
