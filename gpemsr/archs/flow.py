@@ -25,7 +25,7 @@ class SectionFlow(SpyNet):
 
     def __init__(self, levels: int = PUBLISHED_LEVELS) -> None:
         super().__init__()
-        self.basic_module = self.basic_module[-levels:]
+        self.basic_module = nn.ModuleList(list(self.basic_module)[-levels:])
 
     def process(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
         """Flow (n, 2, h, w) that warps ``supp`` onto ``ref``; sizes are multiples of 2^(levels - 1)."""

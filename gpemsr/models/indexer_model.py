@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated
 
 import torch
 from basicsr.losses import build_loss
 from basicsr.utils.registry import MODEL_REGISTRY
+from pydantic import Field
 
 from gpemsr.checkpoints import load_network_state
 from gpemsr.models.stage_base import StageModel
@@ -19,7 +20,7 @@ class IndexerTrainOptions(TrainOptions):
     """``train`` of :class:`LatentIndexerModel`."""
 
     index_opt: dict
-    ema_decay: Literal[0, 0.0] = 0
+    ema_decay: Annotated[float, Field(ge=0, le=0)] = 0.0  # the indexer is not averaged
 
 
 @MODEL_REGISTRY.register()
