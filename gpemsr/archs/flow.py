@@ -23,6 +23,8 @@ class SectionFlow(SpyNet):
         levels: levels of the pyramid, each half the size of the one before.
     """
 
+    basic_module: nn.ModuleList
+
     def __init__(self, levels: int = PUBLISHED_LEVELS) -> None:
         super().__init__()
         self.basic_module = nn.ModuleList(list(self.basic_module)[-levels:])
@@ -63,8 +65,9 @@ def build_flow(flow: str, weights: str | None, levels: int) -> SectionFlow:
     net = SectionFlow(levels)
     if flow == "train":
         for module in net.basic_module:
-            nn.init.zeros_(module.basic_module[-1].weight)
-            nn.init.zeros_(module.basic_module[-1].bias)
+            *_, last = module.modules()
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
         return net
     if weights is not None:
         state = load_weights(weights, SPYNET)["params"]
