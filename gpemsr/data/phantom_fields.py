@@ -41,7 +41,12 @@ class Taps:
     def __call__(self, plane: np.ndarray) -> np.ndarray:
         """Sample ``plane`` (h, w) -> (n, m) float32."""
         columns = sum(w * plane[:, i] for i, w in zip(self._columns, self._column_weights, strict=True))
-        return sum(w[:, None] * columns[i] for i, w in zip(self._rows, self._row_weights, strict=True))
+        sampled = columns[self._rows[0]] * self._row_weights[0][:, None]
+        for i, w in zip(self._rows[1:], self._row_weights[1:], strict=True):
+            taken = columns[i]
+            taken *= w[:, None]
+            sampled += taken
+        return sampled
 
 
 class SmoothNoise:

@@ -54,13 +54,11 @@ def _grow(rng, start, radius, axes, room, step) -> Neurite:
     origin = np.array([axis[0] for axis in axes])
     top = np.array([axis[-1] for axis in axes])
 
-    def free(point):
-        return room[
-            tuple(
-                min(max(round((p - o) / step), 0), size - 1)
-                for p, o, size in zip(point.tolist(), origin.tolist(), room.shape, strict=True)
-            )
-        ]
+    last = np.array(room.shape) - 1
+
+    def free(places):  # (..., 3) -> (...)
+        index = np.minimum(np.maximum(np.rint((places - origin) / step).astype(int), 0), last)
+        return room[index[..., 0], index[..., 1], index[..., 2]]
 
     direction = rng.standard_normal(3)
     if rng.random() < 0.72:  # most run across the sections
@@ -81,8 +79,8 @@ def _grow(rng, start, radius, axes, room, step) -> Neurite:
                 side = rng.standard_normal((6, 3))
                 tries = heading + 0.6 * side
                 tries /= np.linalg.norm(tries, axis=1, keepdims=True)
-                heading = max(tries, key=lambda way: free(point + 1.5 * stride * way))
-            heading = heading / np.linalg.norm(heading)
+                heading = tries[np.argmax(free(point + 1.5 * stride * tries))]
+            heading = heading / np.sqrt(heading @ heading)
             point = point + stride * heading
             length += stride
             blocked = blocked + 1 if free(point) < -0.5 * radius else 0

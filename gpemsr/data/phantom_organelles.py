@@ -132,7 +132,7 @@ def _synapses(rng, tissue: Tissue):
         if length < 12.0 or any(np.linalg.norm(place - other[:3]) < 350.0 for other in contacts):
             continue  # cut too obliquely to be seen as one, or too near another
         contacts.append(np.concatenate([place, normal / length]))
-        clusters.append((place + 90.0 * normal / length, sender))
+        clusters.append((place + 90.0 * normal / length, int(sender)))
     return np.array(contacts).reshape(-1, 6), clusters
 
 
@@ -142,7 +142,10 @@ def _vesicles(rng, tissue: Tissue, clusters, mito_depth):
     inner = np.flatnonzero((tissue.margin > 60.0).ravel())
     for flat in rng.choice(inner, min(len(inner), rng.poisson(2.5 * np.prod(grid.extent) * 1e-9)), replace=False):
         index = np.unravel_index(flat, grid.shape)
-        clusters = [*clusters, (np.array([a[i] for a, i in zip(grid.axes, index, strict=True)]), tissue.owner[index])]
+        clusters = [
+            *clusters,
+            (np.array([a[i] for a, i in zip(grid.axes, index, strict=True)]), int(tissue.owner[index])),
+        ]
     vesicles = []
     for place, cell in clusters:
         cloud = rng.normal(place, (110.0, 105.0, 105.0), (int(rng.integers(30, 220)), 3))

@@ -153,9 +153,16 @@ class Tissue:
         crumb = 85.0**2 * min(max(self.grid.step[0], 80.0), self.grid.extent[0]) / np.prod(self.grid.step)
         result = []
         for c, (neurite, box, distance) in enumerate(fields):
-            pieces, count = ndimage.label(self.owner[box] == c, structure=np.ones((3, 3, 3)))
-            if count == 0:
+            occupied = ndimage.find_objects((self.owner[box] == c).astype(np.uint8))
+            if not occupied:
                 continue
+            inner = tuple(
+                slice(max(part.start - 6, 0), min(part.stop + 6, size))
+                for part, size in zip(occupied[0], distance.shape, strict=True)
+            )
+            box = tuple(slice(b.start + i.start, b.start + i.stop) for b, i in zip(box, inner, strict=True))
+            distance = distance[inner]
+            pieces, count = ndimage.label(self.owner[box] == c, structure=np.ones((3, 3, 3)))
             sizes = np.bincount(pieces.ravel())[1:]
             if count == 1:
                 if sizes[0] >= crumb:
