@@ -1,4 +1,4 @@
-"""``gpemsr-test -opt options/stage3_x8.yml``: test any registered model with BasicSR's loop."""
+"""``gpemsr-test -opt options/test_x8.yml``: test any registered model with BasicSR's loop."""
 
 import sys
 from collections.abc import Sequence

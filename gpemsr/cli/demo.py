@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 from tqdm import tqdm
 
 from gpemsr.errors import InputError, command
+from gpemsr.options import read_options
 
 PHANTOM_SHAPE = (40, 384, 384)
 MAX_SECTIONS = 60
 MAX_SIDE = 1024
 HELD_BACK = 0.2
 MIN_SECTIONS = 10
-MIN_SIDE = 256  # HR pixels: the largest crop of the training options
+MIN_SIDE = 64  # HR pixels, where the training crops are smaller
 ITERATION = re.compile(r"iter: *([\d,]+)")
 
 
@@ -51,14 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code."""
     arguments = parser().parse_args(argv)
     names = ["stage1", f"stage2_x{arguments.scale}", f"stage3_x{arguments.scale}"]
-    for name in names:
-        if not (arguments.options / f"{name}.yml").is_file():
-            raise InputError(f"--options {arguments.options}: has no {name}.yml; a folder like options/demo fits")
+    crop = largest_crop(arguments.options, names)
     out = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: no folder can be made there ({error.strerror})") from None
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    make_data(arguments)
+    make_data(arguments, crop)
     seconds = {}
     for name in names:
         write_options(arguments.options / f"{name}.yml", out)
@@ -67,8 +70,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make_data(arguments: argparse.Namespace) -> None:
-    """Write LMDBs of the training and of the held-back sections below ``<out>/data``."""
+def largest_crop(folder: Path, names: Sequence[str]) -> int:
+    """The largest training crop, in HR pixels, of the stages' option files in ``folder``.
+
+    Raises:
+        InputError: an option file is absent, or one that this command cannot work with.
+    """
+    crops = []
+    for name in names:
+        file = folder / f"{name}.yml"
+        if not file.is_file():
+            raise InputError(f"--options {folder}: has no {name}.yml; a folder like options/demo fits")
+        options = read_options(file)
+        try:
+            crops.append(options["datasets"]["train"]["gt_size"] or 0)
+            options["datasets"]["val"]["dataroot_gt"]
+            perceptual = options["network_g"].get("perceptual", "vgg19")
+        except (KeyError, TypeError):
+            raise InputError(f"{file}: needs datasets.train.gt_size, datasets.val.dataroot_gt and network_g") from None
+    if perceptual != "vqgan":
+        raise InputError(f"{file}: network_g.perceptual={perceptual}: vqgan fits the demo, which scores the codes")
+    return max(crops)
+
+
+def make_data(arguments: argparse.Namespace, crop: int) -> None:
+    """Write LMDBs of the training and of the held-back sections below ``<out>/data``.
+
+    Raises:
+        InputError: the stack has too few sections, or sections smaller than ``crop`` HR pixels.
+    """
     from gpemsr.cli import lmdb, phantom
     from gpemsr.data.volume_reader import open_volume
 
@@ -82,10 +112,11 @@ def make_data(arguments: argparse.Namespace) -> None:
     with open_volume(data, arguments.dataset, size) as volume:
         numbers = [volume.numbers[i] for i in range(0, volume.shape[0], arguments.every)][:MAX_SECTIONS]
         height, width = volume.shape[1:]
-    if len(numbers) < MIN_SECTIONS or min(height, width) < MIN_SIDE // 2:
+    side = max(crop, MIN_SIDE)
+    if len(numbers) < MIN_SECTIONS or min(height, width) < side:
         raise InputError(
-            f"{data}: {len(numbers)} sections of {height} x {width}; "
-            f"at least {MIN_SECTIONS} of {MIN_SIDE // 2} x {MIN_SIDE // 2} pixels fit"
+            f"{data}: {len(numbers)} sections of {height} x {width} pixels; "
+            f"at least {MIN_SECTIONS} of {side} x {side} fit"
         )
     held_back = max(2, round(HELD_BACK * len(numbers)))
     train_part, test_part = numbers[:-held_back], numbers[-held_back:]
@@ -121,8 +152,6 @@ def middle(side: int) -> str:
 
 def write_options(source: Path, out: Path) -> None:
     """Copy an option file to ``<out>/options`` with the data paths of this run, for use in ``out``."""
-    from gpemsr.options import read_options
-
     options = to_plain(read_options(source))
     for section in options["datasets"].values():
         for key in ("dataroot_gt", "dataroot_lq"):
@@ -196,17 +225,32 @@ def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]
     columns = ["psnr_bicubic", "psnr", "ssim_bicubic", "ssim", "index_accuracy"]
     rows = [[r.key.split("/")[-1], *(r.scores[c] for c in columns)] for r in results]
     rows.append(["mean", *(float(np.mean([r.scores[c] for r in results])) for c in columns)])
-    with (out / "scores.csv").open("w", newline="") as sink:
+    with replaced(out / "scores.csv") as file, file.open("w", newline="") as sink:
         csv.writer(sink).writerows([["section", *columns], *rows])
     used = int((sections.usage.counts > 0).sum())
     perplexity = sections.usage.perplexity().item()
     text = report(rows, used, len(sections.usage.counts), perplexity, seconds)
-    (out / "results.md").write_text(text)
+    with replaced(out / "results.md") as file:
+        file.write_text(text)
     gains = sorted(results, key=lambda r: r.scores["psnr"] - r.scores["psnr_bicubic"])
     pixel_size = info.voxel_size[2] if info.voxel_size else None
-    plot_comparison(gains[len(gains) // 2], out / "comparison.png", pixel_size, arguments.note)
+    with replaced(out / "comparison.png") as file:
+        plot_comparison(gains[len(gains) // 2], file, pixel_size, arguments.note)
     print(text)
     print(f"Written: {out / 'sr.tif'}, {out / 'comparison.png'}, {out / 'results.md'}, {out / 'scores.csv'}")
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A name to write under, which becomes ``path`` if the block ends well."""
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def report(rows: list[list], used: int, num_codes: int, perplexity: float, seconds: dict[str, float]) -> str:

@@ -64,8 +64,8 @@ class HeldBackSections:
             window = item["lq"][None].to(self.device)
             sr = cache.reconstruct(window)[0, 0].clamp(0, 1).cpu().numpy()
             centre = window[:, window.shape[1] // 2]
-            predicted = cache.encode(centre).codes[0]
             codes = self.net.prior.targets(item["gt"][None].to(self.device))
+            predicted = cache.encode(centre).codes[0, :, : codes.shape[-2], : codes.shape[-1]]  # without padding
             self.usage.update(codes)
             lq, gt = centre[0, 0].cpu().numpy(), item["gt"][0].numpy()
             bicubic = upscale_bicubic(lq, self.net.scale)
