@@ -36,7 +36,10 @@ class StageModel(SRModel):
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         """Move ``net`` to the device, its weights laid out as convolutions read them fastest, and wrap it."""
-        return super().model_to_device(net.to(memory_format=torch.channels_last))
+        for module in net.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                module.to(memory_format=torch.channels_last)
+        return super().model_to_device(net)
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """The parameters of ``net_g`` that are not frozen."""
