@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import types
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -67,6 +68,7 @@ def apply() -> None:
     save_whole_files()
     make_only_folders()
     parse_options_safely()
+    silence_known_warnings()
 
 
 def working_root() -> str:
@@ -371,3 +373,13 @@ def _use_torchvision_operators() -> None:
         module = sys.modules[f"mmcv.ops.{function.__name__.removesuffix('2d')}"]
         setattr(module, function.__name__, function)
         setattr(mmcv.ops, function.__name__, function)
+
+
+def silence_known_warnings() -> None:
+    """Silence two warnings of today's torch about BasicSR that a user can do nothing about.
+
+    Its ``flow_warp`` calls ``torch.meshgrid`` without ``indexing``; its loop steps the schedulers of all optimisers,
+    also of the discriminator's before the adversarial part begins.
+    """
+    warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming release")
+    warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step.. before `optimizer.step")
