@@ -1,0 +1,225 @@
+"""README.md and the guides: every command runs as written, on small networks and sections; links lead somewhere.
+
+The commands of docs/checkpoints.md need files of their own: tests/test_checkpoints_doc.py. The examples of
+docs/datasets.md are built by tests/data/test_datasets_doc.py.
+"""
+
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_stages import NETWORKS
+
+import gpemsr.test
+import gpemsr.train
+from gpemsr.cli import convert, demo, download_cremi, lmdb, phantom
+from gpemsr.compat import importable_basicsr
+from gpemsr.options import read_options
+
+with importable_basicsr():
+    from basicsr.utils.logger import initialized_logger
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+RUN_ELSEWHERE = {"checkpoints.md"}
+COMMANDS = {
+    "gpemsr-train": gpemsr.train.main,
+    "gpemsr-test": gpemsr.test.main,
+    "gpemsr-lmdb": lmdb.main,
+    "gpemsr-convert": convert.main,
+    "gpemsr-phantom": phantom.main,
+    "gpemsr-download-cremi": download_cremi.main,
+    "gpemsr-demo": demo.main,
+}
+SIDE = 64
+STAGES = {"VQGANModel": 1, "LatentIndexerModel": 2, "GPEMSRModel": 3}
+HEREDOC = re.compile(r"^(.*) <<'(\w+)'\n(.*?)^\2\n", re.DOTALL | re.MULTILINE)
+EACH_PAGE = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def shrink(file: Path) -> None:
+    """One iteration of a small network on small crops; the data and the weights are those that the file names."""
+    options = demo.to_plain(read_options(file))
+    name, network = NETWORKS[STAGES[options["model_type"]]]
+    options["network_g"] = {"type": name, **network}
+    if "scale" in options:
+        options["network_g"]["scale"] = options["scale"]
+    if name == "GPEMSR":
+        options["network_g"]["num_frame"] = 5
+    if "network_d" in options:
+        options["network_d"]["channels"] = [4, 4, 4, 4]
+    if "train" in options:
+        options["datasets"]["train"] |= {"gt_size": SIDE, "batch_size_per_gpu": 2, "num_worker_per_gpu": 0}
+        options["train"] |= {
+            "total_iter": 1,
+            "scheduler": {"type": "CosineAnnealingRestartLR", "periods": [1], "restart_weights": [1]},
+        }
+        options["val"]["val_freq"] = options["logger"]["save_checkpoint_freq"] = options["logger"]["print_freq"] = 1
+    options["num_gpu"] = 0
+    file.write_text(yaml.safe_dump(options, sort_keys=False))
+
+
+@pytest.fixture
+def shell(tmp_path, monkeypatch) -> "Shell":
+    """A copy of the checkout's commands and option files, with a stack of one's own."""
+    for name in ("Makefile", "requirements.lock", "setup.py", "pyproject.toml"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    for name in ("basicsr", "options"):
+        shutil.copytree(CHECKOUT / name, tmp_path / name)
+    for file in (tmp_path / "options").glob("*/*.yml"):
+        shrink(file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return Shell(monkeypatch)
+
+
+class Shell:
+    """Runs the commands of a page, those of Python in this process: starting torch anew takes long."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.ran: list[str] = []
+
+    def run(self, block: str) -> None:
+        for command, _, document in HEREDOC.findall(block):
+            assert command == "python -"
+            exec(compile(document, "<page>", "exec"), {})
+            self.ran.append("python")
+        lines = HEREDOC.sub("", block).replace("\\\n", " ").splitlines()
+        for words in (shlex.split(line, comments=True) for line in lines):
+            if words:
+                initialized_logger.clear()  # as in a new process: a log file for each
+                getattr(self, words[0].partition("-")[0])(*words)
+                self.ran.append(words[0])
+
+    def gpemsr(self, name: str, *words: str) -> None:
+        assert f'"{name}={COMMANDS[name].__module__}:main"' in Path("setup.py").read_text()
+        if name == "gpemsr-demo":
+            self.check_demo(words)
+        else:
+            assert COMMANDS[name](self.small(words)) == 0
+
+    def small(self, words: tuple[str, ...]) -> list[str]:
+        """The phantom's width and height made small."""
+        at = words.index("--shape") + 2 if "--shape" in words else len(words)
+        return [*words[:at], *[str(SIDE) for _ in words[at : at + 2]], *words[at + 2 :]]
+
+    def python(self, _, script: str, *words: str) -> None:
+        self.monkeypatch.setattr(sys, "argv", [script, *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(script, run_name="__main__")
+        assert ended.value.code == 0
+
+    def torchrun(self, _, *words: str) -> None:
+        """Options of torchrun are left to torch; two processes are started in tests/test_compat.py."""
+        script = next(index for index, word in enumerate(words) if word.endswith(".py"))
+        self.python("python", *words[script:], "--check")
+
+    def check_demo(self, words: tuple[str, ...]) -> None:
+        """What is refused before work starts; tests/cli/test_demo.py runs it whole."""
+        arguments = demo.parser().parse_args(words)
+        demo.largest_crop(arguments.options, ["stage1", f"stage2_x{arguments.scale}", f"stage3_x{arguments.scale}"])
+
+    def make(self, _, *words: str) -> None:
+        done = subprocess.run(["make", "-n", *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if words[0] == "demo":
+            (line,) = (line for line in done.stdout.splitlines() if "gpemsr-demo" in line)
+            self.check_demo(tuple(shlex.split(line)[1:]))
+
+    def pip(self, _, *words: str) -> None:
+        assert words == ("install", "-e", ".")
+        assert Path("setup.py").is_file()
+
+
+def run_page(shell: Shell, name: str) -> None:
+    (page,) = (page for page in PAGES if page.name == name)
+    for block in blocks(page, "bash"):
+        shell.run(block)
+    assert shell.ran
+
+
+def log_of(name: str) -> str:
+    return "".join(file.read_text() for file in Path("experiments", name).glob("train_*.log"))
+
+
+def test_readme(shell):
+    run_page(shell, "README.md")
+    for name in ("stage1", "stage2_x8", "stage3_x8"):
+        assert Path(f"experiments/{name}/models/net_g_latest.pth").is_file()
+        assert list(Path(f"tb_logger/{name}").iterdir())
+    assert len(list(Path("results/test_x8/visualization").rglob("*.png"))) == 8
+    assert "# psnr" in next(Path("results/test_x8").glob("*.log")).read_text()
+
+
+def test_training(shell):
+    run_page(shell, "training.md")
+    for name, figures in {
+        "stage1": ("perplexity", "dead_codes", "psnr", "ssim", "codes_used"),
+        "stage2_x8": ("l_index", "accuracy", "accuracy_top5", "cross_entropy", "psnr", "ssim"),
+        "stage3_x8": ("l_pix", "psnr", "ssim"),
+        "stage3_lr": ("l_pix",),
+    }.items():
+        log = log_of(name)
+        assert [figure for figure in figures if f"{figure}: " not in log] == [], name
+        assert Path(f"experiments/{name}/models/net_g_1.pth").is_file()
+    assert "Resuming training" in log_of("stage1")
+
+
+def test_data(shell):
+    run_page(shell, "data.md")
+
+
+@EACH_PAGE
+def test_a_page_with_commands_is_run_by_a_test(page):
+    run_here = {"README.md", "training.md", "data.md"}
+    assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
+
+
+@EACH_PAGE
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@EACH_PAGE
+def test_commands_and_files_that_the_text_names_exist(page):
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"\bgpemsr-[a-z-]+[a-z]", text)) <= set(COMMANDS)
+    for name in re.findall(r"\b(?:options|tools|tests)/[\w./*-]*[\w*/]", text):
+        assert list(CHECKOUT.glob(name)), name
+
+
+@EACH_PAGE
+def test_yaml_has_keys_of_the_option_files(page):
+    if page.name == "datasets.md":
+        return
+    shipped = [read_options(file) for file in (CHECKOUT / "options").rglob("*.yml")]
+    for block in blocks(page, "yaml"):
+        for section, entries in yaml.safe_load(block).items():
+            for key in entries:
+                assert any(key in options.get(section, {}) for options in shipped), f"{section}.{key}"
