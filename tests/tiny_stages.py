@@ -98,7 +98,7 @@ def stage_options(stage: int, folder: Path, scale: int = 8, **train: Any) -> dic
                 "name": "T",
                 "type": TRAIN_SETS[stage],
                 **data,
-                "gt_size": 16 * (96 // 16),
+                "gt_size": 80 if stage == 1 else 64,  # the discriminator needs 70
                 "num_worker_per_gpu": 0,
                 "batch_size_per_gpu": 2,
             },

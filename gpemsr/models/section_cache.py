@@ -20,7 +20,7 @@ class SectionCache:
     def __init__(self, net: GPEMSR, capacity: int | None = None) -> None:
         self.net = net
         self.capacity = capacity or net.num_frame
-        self.sections: OrderedDict[bytes, SectionFeatures] = OrderedDict()
+        self.sections: OrderedDict[tuple, SectionFeatures] = OrderedDict()
 
     @torch.no_grad()
     def reconstruct(self, lq: torch.Tensor) -> torch.Tensor:
@@ -29,7 +29,7 @@ class SectionCache:
 
     def encode(self, section: torch.Tensor) -> SectionFeatures:
         """Features of one section (1, 1, h, w), from the cache if it was seen lately."""
-        key = section.cpu().numpy().tobytes()
+        key = (section.shape, section.cpu().numpy().tobytes())
         if key not in self.sections:
             self.sections[key] = self.net.encode_sections(section[None])
         self.sections.move_to_end(key)

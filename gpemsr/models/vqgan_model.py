@@ -108,16 +108,18 @@ class VQGANModel(StageModel):
 
     def optimize_discriminator(self, current_iter: int) -> dict[str, torch.Tensor]:
         """0.5 * (-mean D(real) + mean D(fake)), and R1 every ``r1_every`` steps (weighted for those skipped)."""
-        train = self.opt["train"]
+        every = self.opt["train"].get("r1_every", 16)
+        penalised = self.cri_r1 is not None and current_iter % every == 0
+        images = self.gt.detach().requires_grad_(penalised)
         self.optimizer_d.zero_grad()
-        real = self.cri_gan(self.net_d(self.gt), True, is_disc=True)
+        scores = self.net_d(images)
+        real = self.cri_gan(scores, True, is_disc=True)
         fake = self.cri_gan(self.net_d(self.output.detach()), False, is_disc=True)
         losses = {"l_d_real": real.detach(), "l_d_fake": fake.detach()}
-        (0.5 * (real + fake)).backward()
-        every = train.get("r1_every", 16)
-        if self.cri_r1 and current_iter % every == 0:
-            images = self.gt.detach().requires_grad_()
-            (every * self.cri_r1(self.net_d(images), images)).backward()
+        loss = 0.5 * (real + fake)
+        if penalised:
+            loss = loss + every * self.cri_r1(scores, images)
+        loss.backward()  # once: DDP expects a gradient of every parameter in each backward pass
         self.optimizer_d.step()
         return losses
 
