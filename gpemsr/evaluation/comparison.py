@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gpemsr.evaluation.held_back import SectionResult
+if TYPE_CHECKING:
+    from gpemsr.evaluation.held_back import SectionResult
 
 DPI = 100
 BOX = "#ffb000"

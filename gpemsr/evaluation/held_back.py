@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from basicsr.metrics import calculate_psnr, calculate_ssim
-from basicsr.utils.matlab_functions import imresize
 from torch.utils.data import Dataset
 
 from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.compat import importable_basicsr
 from gpemsr.models.codebook_usage import CodebookUsage
 from gpemsr.models.section_cache import SectionCache
+
+with importable_basicsr():
+    from basicsr.metrics import calculate_psnr, calculate_ssim
+    from basicsr.utils.matlab_functions import imresize
 
 
 @dataclass
