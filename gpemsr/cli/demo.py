@@ -176,7 +176,7 @@ def train(name: str, out: Path) -> float:
     with (
         log.open("w") as sink,
         subprocess.Popen(command_line, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        tqdm(total=options["train"]["total_iter"], desc=name, unit="it", disable=None) as bar,
+        tqdm(total=options["train"].get("total_iter"), desc=name, unit="it", disable=None) as bar,
     ):
         for line in process.stdout or ():
             sink.write(line)
