@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import gpemsr
+from gpemsr.archs.weights import SPYNET, VGG19
 from gpemsr.config import check_options
 from gpemsr.errors import InputError
 from gpemsr.options import read_options
@@ -29,6 +30,16 @@ def leaves(section: Mapping, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str
 @pytest.fixture(scope="module", autouse=True)
 def registered():
     gpemsr.register()
+
+
+@pytest.fixture(autouse=True)
+def downloaded_weights(tmp_path, monkeypatch):
+    """Published weights are in torch's cache already."""
+    cache = tmp_path / "torch" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    for published in (VGG19, SPYNET):
+        (cache / published.url.rsplit("/", 1)[1]).touch()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
 def load(file: Path, folder: Path) -> dict:

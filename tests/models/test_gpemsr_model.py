@@ -209,6 +209,14 @@ def test_the_option_file_fits(stage):
     check_options(stage.options, "my.yml", True)
 
 
+def test_a_test_without_hr_sections_is_refused(stage):
+    """BasicSR's video validation would end with a KeyError."""
+    stage.options["datasets"]["val"]["dataroot_gt"] = None
+    with pytest.raises(InputError) as refused:
+        check_options(stage.options, "my.yml", True)
+    assert str(refused.value).startswith("my.yml: datasets.val.dataroot_gt=null: the HR sections")
+
+
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
