@@ -12,16 +12,21 @@ class CodebookUsage:
         num_codes: entries of the codebook.
         memory: steps over which counts fade to 1/e.
         device: where to count.
+
+    Attributes:
+        steps: steps counted so far.
     """
 
     def __init__(self, num_codes: int, memory: int = 50, device: torch.device | str = "cpu") -> None:
         self.decay = 1 - 1 / memory
         self.counts = torch.zeros(num_codes, device=device)
+        self.steps = 0
 
     def update(self, codes: torch.Tensor) -> None:
         """Add one step's codes, of any shape."""
         step = torch.bincount(codes.flatten(), minlength=len(self.counts))
         self.counts.mul_(self.decay).add_(step)
+        self.steps += 1
 
     def perplexity(self) -> torch.Tensor:
         """exp(entropy) of the choice: 1 (always the same code) to the number of codes (all alike)."""

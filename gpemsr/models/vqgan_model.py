@@ -83,8 +83,8 @@ class VQGANModel(StageModel):
         if start and current_iter == start + 1:
             self.usage.counts.zero_()
             self.restart_dead_codes()
-        elif every and current_iter > start and current_iter % every == 0:
-            self.restart_dead_codes()
+        elif every and current_iter > start and current_iter % every == 0 and self.usage.steps >= every - 1:
+            self.restart_dead_codes()  # not on what a resumed run has seen in a few iterations
         if adversarial:
             self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad()

@@ -151,6 +151,21 @@ def test_a_resumed_run_goes_on_as_an_uninterrupted_one(stage):
             torch.testing.assert_close(other.state_dict()[key], value, rtol=1e-5, atol=1e-7)
 
 
+def test_a_resumed_run_counts_the_codes_of_a_whole_period_before_it_moves_any(make_stage, monkeypatch):
+    stage = make_stage(1, restart_dead_codes_every=3, gan_start_iter=100)
+    batches = stage.batches()
+    model = stage.model()
+    train(model, batches, range(1, 3))
+    model.save(0, 2)
+    resumed = stage.resumed(2)
+    restarts = []
+    iteration = 0
+    monkeypatch.setattr(resumed, "restart_dead_codes", lambda: restarts.append(iteration))
+    for iteration in range(3, 10):
+        train(resumed, batches, range(iteration, iteration + 1))
+    assert restarts == [6, 9]
+
+
 def test_averaged_weights_are_validated_and_saved(make_stage):
     stage = make_stage(1, ema_decay=0.5)
     model, batches = stage.model(), stage.batches()
