@@ -56,10 +56,10 @@ class DeformConv(DCNv2Pack):
             return deform_conv2d(x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
         mmcv_conv: Callable = import_module("mmcv.ops").modulated_deform_conv2d
         return mmcv_conv(
-            x,
-            offset,
-            mask,
-            self.weight,
+            x.contiguous(),  # mmcv reads raw memory, whatever the layout (channels-last too)
+            offset.contiguous(),
+            mask.contiguous(),
+            self.weight.contiguous(),
             self.bias,
             self.stride,
             self.padding,

@@ -12,15 +12,17 @@ from gpemsr.archs.deform_conv import DeformConv, mmcv_has_ops  # noqa: E402
 pytestmark = pytest.mark.skipif(not mmcv_has_ops(), reason="mmcv has no compiled operators here (mmcv._ext is absent)")
 
 
-def run(engine: str, monkeypatch, device: str) -> list[torch.Tensor]:
-    """Output and gradients of one layer under ``engine``, from one seed."""
+def run(engine: str, monkeypatch, device: str, layout: torch.memory_format) -> list[torch.Tensor]:
+    """Output and gradients of one layer under ``engine``, from one seed and inputs of one memory layout."""
     monkeypatch.setenv("GPEMSR_DCN", engine)
     torch.manual_seed(0)
     layer = DeformConv(16, 16, deformable_groups=4)
     assert layer.engine == engine
     torch.nn.init.normal_(layer.conv_offset.weight, std=0.1)  # offsets of a few pixels
-    x, offset_feat = (torch.randn(2, 16, 9, 13, device=device, requires_grad=True) for _ in range(2))
-    result = layer.to(device)(x, offset_feat)
+    layer = layer.to(device, memory_format=layout)
+    inputs = (torch.randn(2, 16, 9, 13, device=device).to(memory_format=layout) for _ in range(2))
+    x, offset_feat = (tensor.requires_grad_() for tensor in inputs)
+    result = layer(x, offset_feat)
     result.square().mean().backward()
     return [result, x.grad, offset_feat.grad, layer.weight.grad, layer.conv_offset.weight.grad]
 
@@ -28,11 +30,12 @@ def run(engine: str, monkeypatch, device: str) -> list[torch.Tensor]:
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 @pytest.mark.parametrize("device", DEVICES)
-def test_engines_agree_in_output_and_gradients(monkeypatch, device):
-    pairs = zip(run("mmcv", monkeypatch, device), run("torchvision", monkeypatch, device), strict=True)
+def test_engines_agree_in_output_and_gradients(monkeypatch, device, layout):
+    pairs = zip(run("mmcv", monkeypatch, device, layout), run("torchvision", monkeypatch, device, layout), strict=True)
     for ours, other in pairs:
-        assert float((ours - other).abs().max() / other.abs().max()) < 1e-5
+        assert ((ours - other).abs().max() / other.abs().max()).item() < 1e-5
 
 
 def test_alignment_with_mmcv_is_the_authors(monkeypatch):
