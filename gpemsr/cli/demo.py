@@ -174,7 +174,7 @@ def train(name: str, out: Path) -> float:
     command_line = [sys.executable, "-m", "gpemsr.train", "-opt", f"options/{name}.yml"]
     log = out / f"{name}.log"
     with (
-        log.open("w") as sink,
+        log.open("w", buffering=1) as sink,
         subprocess.Popen(command_line, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
         tqdm(total=options["train"].get("total_iter"), desc=name, unit="it", disable=None) as bar,
     ):
