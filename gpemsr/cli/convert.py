@@ -108,9 +108,11 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
             raise InputError(f"{option_file}: no network_g with a type")
         return options
     metadata = loaded.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("key_names") != "gpemsr":
+    metadata = metadata if isinstance(metadata, dict) else {}
+    options = metadata.get("network_g")
+    if not isinstance(options, dict) or "type" not in options or metadata.get("key_names") != "gpemsr":
         raise InputError("does not say what network it is of; --options with the option file of its training fits")
-    return metadata["network_g"]
+    return options
 
 
 def sha256(path: Path) -> str:
