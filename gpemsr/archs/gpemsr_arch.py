@@ -16,10 +16,11 @@ from gpemsr.archs.blocks import conv3, pad_to_multiple
 from gpemsr.archs.checks import OptionChecked, check_nested, check_positive
 from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
 from gpemsr.archs.indexer_arch import LatentIndexer
-from gpemsr.archs.mpf import PATCH, MultiScalePriorFusion
+from gpemsr.archs.mpf import MultiScalePriorFusion
 from gpemsr.archs.perceptual import EncoderFeatures, VGG19Features, patch_cosine
 from gpemsr.archs.pod import PODAlignment
 from gpemsr.archs.three_da import ThreeDAFusion
+from gpemsr.archs.vqgan_arch import DOWNSAMPLING
 from gpemsr.archs.weights import DOWNLOAD
 
 PERCEPTUAL = ("vgg19", "vqgan")
@@ -205,7 +206,8 @@ class GPEMSR(OptionChecked, nn.Module):
         with torch.no_grad():
             prior = self.prior.prior(flat)
             interpolated = F.interpolate(flat, scale_factor=self.scale, mode="bilinear", align_corners=False)
-            similarity = patch_cosine(self.perceptual(interpolated), self.perceptual(prior.image), PATCH)
+            # one patch for each latent vector
+            similarity = patch_cosine(self.perceptual(interpolated), self.perceptual(prior.image), DOWNSAMPLING)
         fused, mask = self.mpf(feat, prior.features, similarity)
         level2 = self.lrelu(self.level2(fused))
         level3 = self.lrelu(self.level3(level2))

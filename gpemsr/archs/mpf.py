@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.blocks import conv3, up
-from gpemsr.archs.vqgan_arch import DOWNSAMPLING
 
 
 class SimilarityMask(nn.Module):
@@ -96,6 +95,3 @@ class MultiScalePriorFusion(nn.Module):
             if i < len(self.downs):
                 carried = [self.downs[i](torch.cat([fused, *carried], dim=1))]
         return self.reduce(torch.cat([fused, *carried, feat], dim=1)), mask
-
-
-PATCH = DOWNSAMPLING  # HR pixels per side of the patches compared: one latent vector each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class VolumeInfo:
     voxel_size: tuple[float, float, float] | None
 
 
-class SectionStore:
+class SectionStore(ABC):
     """Sections of one or more volumes, read whole or in part. Picklable; safe in DataLoader workers.
 
     Attributes:
@@ -81,8 +82,9 @@ class SectionStore:
         values = self.read(volume, section, y, x, height, width)
         return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
 
+    @abstractmethod
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        raise NotImplementedError
+        """Read what :meth:`read` has checked."""
 
 
 class LmdbSectionStore(SectionStore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ _NM = {
 }  # fmt: skip
 
 
-class Volume:
+class Volume(ABC):
     """A stack of sections, read one by one. Also a context manager that closes the file.
 
     Attributes:
@@ -64,10 +65,11 @@ class Volume:
             raise InputError(f"{self.source}: section {index} is {section.shape}, the first one {self.shape[1:]}")
         return np.ascontiguousarray(section, self.dtype)
 
+    @abstractmethod
     def _read(self, index: int) -> np.ndarray:
-        raise NotImplementedError
+        """Read what :meth:`section` has checked."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a hook: not every volume keeps a file open)
         """Close the file, if one is open."""
 
     def __enter__(self):

@@ -48,8 +48,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     def check_options(cls, opt: Mapping) -> None:
         """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
         path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
-        if train and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
-            raise ValueError("path.pretrain_prior=null: the checkpoint of stage II (net_g_*.pth)")
+        cls.check_prior(opt, "II")
         for name, dataset in opt["datasets"].items():
             frames = dataset.get("num_frame", 5)
             if frames != net.get("num_frame", 5):

@@ -42,9 +42,7 @@ class LatentIndexerModel(StageModel):
     @classmethod
     def check_options(cls, opt: Mapping) -> None:
         """Stage II needs the result of stage I."""
-        path = opt["path"]
-        if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
-            raise ValueError("path.pretrain_prior=null: the checkpoint of stage I (net_g_*.pth)")
+        cls.check_prior(opt, "I")
 
     def init_training_settings(self) -> None:
         """Load the frozen stage I network; build the loss, the optimiser and the schedulers."""

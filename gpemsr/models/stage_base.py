@@ -24,6 +24,13 @@ class StageModel(SRModel):
 
     path_keys: tuple[str, ...] = ()
 
+    @staticmethod
+    def check_prior(opt: Mapping, stage: str) -> None:
+        """Raise ValueError unless a training names the result of the stage before it, or a checkpoint of its own."""
+        path = opt["path"]
+        if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
+            raise ValueError(f"path.pretrain_prior=null: the checkpoint of stage {stage} (net_g_*.pth)")
+
     def load_network(
         self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"
     ) -> None:
