@@ -61,7 +61,10 @@ def tiny_network(stage: int, scale: int = 8, **changes: Any) -> torch.nn.Module:
     if stage > 1:
         options = {"scale": scale, **options}
     torch.manual_seed(0)
-    return build_network({"type": name, **options, **changes})
+    net = build_network({"type": name, **options, **changes})
+    if stage == 3:  # its start is all but the bilinear image
+        torch.nn.init.kaiming_normal_(net.conv_last.weight)
+    return net
 
 
 def write_sections(folder: Path, scale: int = 8, count: int = 4, shape: tuple[int, int] = (96, 112)) -> None:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from gpemsr.archs.blocks import conv3, pad_to_multiple
 from gpemsr.archs.checks import OptionChecked, check_nested, check_positive
 from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
+from gpemsr.archs.gpemsr_start import start_weights
 from gpemsr.archs.indexer_arch import LatentIndexer
 from gpemsr.archs.mpf import MultiScalePriorFusion
 from gpemsr.archs.perceptual import EncoderFeatures, VGG19Features, patch_cosine
@@ -81,6 +82,7 @@ class GPEMSR(OptionChecked, nn.Module):
     Args:
         scale: 8 or 16, HR size over LR size in x and y.
         num_feat: width of the features.
+        hr_feat: width of the features larger than LR (fusion of the prior, upsampling); num_feat if null.
         num_frame: sections T of a window, odd.
         num_extract_block: residual blocks of the per-section features.
         num_fusion_block: residual blocks per fusion level of MPF.
@@ -100,6 +102,7 @@ class GPEMSR(OptionChecked, nn.Module):
         self,
         scale: int = 8,
         num_feat: int = 64,
+        hr_feat: int | None = None,
         num_frame: int = 5,
         num_extract_block: int = 5,
         num_fusion_block: int = 1,
@@ -118,6 +121,7 @@ class GPEMSR(OptionChecked, nn.Module):
         self.check_options(
             scale=scale,
             num_feat=num_feat,
+            hr_feat=hr_feat,
             num_frame=num_frame,
             num_extract_block=num_extract_block,
             num_fusion_block=num_fusion_block,
@@ -147,7 +151,8 @@ class GPEMSR(OptionChecked, nn.Module):
 
         self.conv_first = conv3(1, num_feat)
         self.feature_extraction = make_layer(ResidualBlockNoBN, num_extract_block, num_feat=num_feat)
-        self.mpf = MultiScalePriorFusion(scale, num_feat, self.prior.vqgan.channels[1:], num_fusion_block)
+        hr_feat = hr_feat or num_feat
+        self.mpf = MultiScalePriorFusion(scale, num_feat, self.prior.vqgan.channels[1:], num_fusion_block, hr_feat)
         self.level2 = nn.Sequential(conv3(num_feat, num_feat, 2), nn.LeakyReLU(0.1), conv3(num_feat, num_feat))
         self.level3 = nn.Sequential(conv3(num_feat, num_feat, 2), nn.LeakyReLU(0.1), conv3(num_feat, num_feat))
         self.align = PODAlignment(num_feat, deformable_groups, flow_scale)
@@ -156,18 +161,25 @@ class GPEMSR(OptionChecked, nn.Module):
         self.upsample = nn.Sequential(
             *(
                 layer
-                for _ in range(int(math.log2(scale)))
-                for layer in (conv3(num_feat, 4 * num_feat), nn.PixelShuffle(2), nn.LeakyReLU(0.1, inplace=True))
+                for i in range(int(math.log2(scale)))
+                for layer in (
+                    conv3(hr_feat if i else num_feat, 4 * hr_feat),
+                    nn.PixelShuffle(2),
+                    nn.LeakyReLU(0.1, inplace=True),
+                )
             )
         )
-        self.conv_hr = conv3(num_feat, num_feat)
-        self.conv_last = conv3(num_feat, 1)
+        self.conv_hr = conv3(hr_feat, hr_feat)
+        self.conv_last = conv3(hr_feat, 1)
         self.lrelu = nn.LeakyReLU(0.1, inplace=True)
+        start_weights(self, frozen=("prior", "perceptual", "flow"))
 
     @classmethod
     def _check(cls, options: SimpleNamespace) -> None:
         check_positive(options, "num_feat", "num_frame", "num_extract_block", "num_fusion_block")
         check_positive(options, "num_reconstruct_block", "deformable_groups")
+        if options.hr_feat is not None:
+            check_positive(options, "hr_feat")
         if options.num_frame % 2 == 0:
             raise ValueError(f"num_frame={options.num_frame}: an odd number of sections")
         if options.num_feat % options.deformable_groups:

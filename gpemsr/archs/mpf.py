@@ -54,20 +54,25 @@ class MultiScalePriorFusion(nn.Module):
         num_feat: width of the LR features.
         prior_channels: widths of the generative features at HR/2, HR/4, HR/8, HR/16.
         num_blocks: residual blocks after each fusion.
+        hr_feat: width of the features larger than LR; ``num_feat`` if None.
     """
 
-    def __init__(self, scale: int, num_feat: int, prior_channels: list[int], num_blocks: int = 1) -> None:
+    def __init__(
+        self, scale: int, num_feat: int, prior_channels: list[int], num_blocks: int = 1, hr_feat: int | None = None
+    ) -> None:
         super().__init__()
+        hr_feat = hr_feat or num_feat
         num_levels = int(math.log2(scale))  # HR/2 ... LR
+        widths = [hr_feat] * (num_levels - 1) + [num_feat]
         self.mask = SimilarityMask(num_feat)
-        self.lr_ups = nn.ModuleList(up(num_feat, num_feat) for _ in range(num_levels - 1))
+        self.lr_ups = nn.ModuleList(up(widths[i], hr_feat) for i in range(num_levels - 1, 0, -1))
         self.levels = nn.ModuleList()
         self.downs = nn.ModuleList()
         carried = 0
-        for level in range(num_levels):
-            self.levels.append(FusionLevel(num_feat + prior_channels[level] + carried, num_feat, num_blocks))
+        for level, width in enumerate(widths):
+            self.levels.append(FusionLevel(width + prior_channels[level] + carried, width, num_blocks))
             if level < num_levels - 1:
-                carried += num_feat
+                carried += width
                 self.downs.append(conv3(carried, carried, stride=2))
         self.reduce = nn.Conv2d(num_feat + carried + num_feat, num_feat, 1)
 

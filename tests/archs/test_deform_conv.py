@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
+from torchvision.ops import deform_conv2d
 
 from gpemsr.archs import deform_conv
-from gpemsr.archs.deform_conv import DeformConv, choose_engine
+from gpemsr.archs.deform_conv import DeformConv, choose_engine, sampled_deform_conv2d
 from gpemsr.compat import importable_basicsr
 
 with importable_basicsr():
@@ -49,6 +52,23 @@ def test_offsets_masks_and_weights_learn(layer):
     torch.nn.init.normal_(layer.conv_offset.weight, std=0.1)
     layer(torch.randn(1, 8, 5, 7), torch.randn(1, 8, 5, 7)).square().mean().backward()
     assert all(p.grad.any() for p in layer.parameters())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3), st.integers(1, 2), st.integers(0, 99))
+def test_training_on_a_cpu_computes_what_torchvision_does(h, w, groups, b, seed):
+    """Output and all gradients, for samples inside and outside of the image."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(b, 6, h, w), (b, groups * 18, h, w), (4, 6, 3, 3), (4,), (b, groups * 9, h, w)]
+    x, offset, weight, bias, mask = (torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes)
+    inputs = [tensor.requires_grad_() for tensor in (x, 2 * offset.detach(), weight, bias, mask)]
+    ours = sampled_deform_conv2d(*inputs)
+    theirs = deform_conv2d(*inputs[:4], padding=1, mask=inputs[4])
+    torch.testing.assert_close(ours, theirs)
+    towards = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
+    pairs = zip(torch.autograd.grad(ours, inputs, towards), torch.autograd.grad(theirs, inputs, towards), strict=True)
+    for our_gradient, their_gradient in pairs:
+        torch.testing.assert_close(our_gradient, their_gradient)
 
 
 @pytest.mark.parametrize(

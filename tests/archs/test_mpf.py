@@ -69,3 +69,12 @@ def test_the_mask_follows_the_similarity():
         torch.nn.init.constant_(layer.weight, 0.1)
     low, high = (mask(torch.full((1, 1, 5, 5), value)) for value in (0.1, 0.9))
     assert (high > low).all()
+
+
+def test_features_larger_than_lr_may_be_narrower(scale):
+    fusion = MultiScalePriorFusion(scale, 8, CHANNELS, hr_feat=4)
+    fused, _ = fusion(*inputs(scale))
+    assert fused.shape[1] == 8
+    assert [level.conv.out_channels for level in fusion.levels] == [4] * (len(fusion.levels) - 1) + [8]
+    fused.square().mean().backward()
+    assert without_gradient(fusion) == []
