@@ -20,7 +20,7 @@ from gpemsr.errors import InputError, command
 from gpemsr.options import read_options
 
 PHANTOM_SHAPE = (40, 384, 384)
-MAX_SECTIONS = 60
+MAX_SECTIONS = 64
 MAX_SIDE = 1024
 HELD_BACK = 0.2
 MIN_SECTIONS = 10
