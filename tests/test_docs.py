@@ -12,7 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import yaml
 from tiny_stages import NETWORKS
 
@@ -189,9 +191,18 @@ def test_data(shell):
     run_page(shell, "data.md")
 
 
+def test_results(shell):
+    """On noise of the two stacks' sizes."""
+    for name, shape in {"fib25.tif": (250, 250, 250), "isbi.tif": (30, 512, 512)}.items():
+        noise = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+        tifffile.imwrite(name, noise, photometric="minisblack")
+    run_page(shell, "results.md")
+    assert len(list(Path("results/test_x8/visualization").rglob("*.png"))) == 13
+
+
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    run_here = {"README.md", "training.md", "data.md"}
+    run_here = {"README.md", "training.md", "data.md", "results.md"}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
 

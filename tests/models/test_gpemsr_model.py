@@ -111,7 +111,7 @@ def test_validation_writes_metrics_and_a_picture_and_encodes_each_section_once(m
 
 
 def test_a_later_validation_sees_the_weights_of_then(stage):
-    stage.options["train"]["optim_g"]["lr"] = 0.05
+    stage.options["train"]["optim_g"]["lr"] = 0.005
     model, batches = stage.model(), stage.batches()
     lq = stage.dataset("val")[1]["lq"][None]
     for iteration in (1, 2):
