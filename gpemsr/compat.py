@@ -339,7 +339,7 @@ def _import_mmagic(*packages: str) -> None:
     if not packages:
         return
     for name in ("mmengine", "mmcv", "mmagic"):
-        if name not in sys.modules and importlib.util.find_spec(name) is None:
+        if importlib.util.find_spec(name) is None:
             raise ImportError(f"{name} is not installed, which MMagic's side needs: pip install gpemsr[mmagic]")
     import mmcv
     import numpy

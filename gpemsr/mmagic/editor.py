@@ -50,7 +50,7 @@ class GPEMSREditor(BaseEditModel):
         if pretrain_network_g:  # a whole checkpoint brings these weights
             generator = {**generator, "vgg_weights": None, "flow_weights": None}
         # sections are in [0, 1] already: nothing is normalised, padded or reordered
-        preprocessor = {"type": "DataPreprocessor", "mean": None, "std": None, "data_keys": None}
+        preprocessor = {"type": "mmagic.DataPreprocessor", "mean": None, "std": None, "data_keys": None}
         super().__init__(generator, pixel_loss, data_preprocessor=preprocessor)
         lay_out(self.generator)
         self.contextual_loss = None
