@@ -1,4 +1,7 @@
-"""Stage III with MMagic, so small that an iteration takes a fraction of a second; skips where MMagic is absent."""
+"""Stage III with MMagic, so small that an iteration takes a fraction of a second; skips where MMagic is absent.
+
+Tests take what they need of MMagic and mmengine from here, so that they are skipped before they import these.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from gpemsr.compat import load_mmagic_registries
+
 if any(find_spec(name) is None for name in ("mmagic", "mmcv", "mmengine")):
     pytest.skip("the extra 'mmagic' is not installed", allow_module_level=True)
 
-from mmengine.config import Config
+load_mmagic_registries()
+
+from mmagic.registry import DATASETS, MODELS  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.logging import MessageHub  # noqa: E402
+from mmengine.optim.scheduler.lr_scheduler import CosineRestartLR  # noqa: E402
+
+import gpemsr.mmagic  # noqa: E402, F401
+
+__all__ = ["CONFIGS", "DATASETS", "MODELS", "Config", "CosineRestartLR", "MessageHub", "tiny_config"]
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "gpemsr"
 
@@ -46,6 +60,7 @@ def tiny_config(options: dict, folder: Path, **changes: Any) -> Config:
             "default_hooks.checkpoint.interval": 2,
             "default_hooks.logger.interval": 1,
             "custom_hooks": [{"type": "BasicSRCheckpointHook"}],
+            "visualizer.vis_backends": [{"type": "LocalVisBackend"}],
             "work_dir": str(folder),
             "experiment_name": folder.name,
             **{key.replace("__", "."): value for key, value in changes.items()},

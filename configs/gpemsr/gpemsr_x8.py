@@ -111,6 +111,4 @@ default_hooks = dict(
 )
 custom_hooks = [dict(type="BasicSRCheckpointHook")]
 log_processor = dict(by_epoch=False)
-visualizer = dict(
-    type="Visualizer", vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")]
-)
+visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")])

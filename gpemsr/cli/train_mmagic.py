@@ -36,7 +36,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--param-key", default="params", metavar="KEY", help="with --validate: or params_ema")
     parse.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="values that replace the config's, dotted keys"
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="values that replace the config's, dotted keys",
     )
     parse.add_argument("--check", action="store_true", help="only check the config")
     parse.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher")
@@ -51,7 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.resume and arguments.validate:
         raise InputError("--resume fits training; --validate takes the weights of its file")
     try:
-        import gpemsr.mmagic
         from gpemsr.mmagic.checks import check_config
     except ImportError as error:
         raise InputError(str(error)) from None

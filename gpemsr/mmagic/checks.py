@@ -70,7 +70,9 @@ def _check_editor(
         section = model.get(key)
         if section is not None:
             place = top / "model" / key
-            check_call(check_registered(MODELS.module_dict.items(), section.get("type"), place / "type"), section, place)
+            check_call(
+                check_registered(MODELS.module_dict.items(), section.get("type"), place / "type"), section, place
+            )
     for key in ("pretrain_prior", "pretrain_network_g"):
         check_path(model.get(key), top / "model" / key)
     options = {"path": model, "network_g": model["generator"], "datasets": datasets}

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from gpemsr import compat
 @pytest.fixture(scope="session", autouse=True)
 def mended_basicsr() -> None:
     compat.apply()
+
+
+@pytest.fixture(autouse=True)
+def plain_configs(monkeypatch) -> None:
+    """mmengine formats each config five times, for its logs, which takes longer than the tests."""
+    if find_spec("mmengine") is not None:
+        monkeypatch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
 
 
 @pytest.fixture
@@ -35,8 +43,6 @@ def make_runner(stage) -> Callable[..., Any]:
     """Return a function (work folder's name, changes of the config) -> Runner."""
     from mmengine.runner import Runner
     from tiny_mmagic import tiny_config
-
-    import gpemsr.mmagic  # noqa: F401
 
     def make(name: str = "run", **changes: Any) -> Any:
         folder = Path(stage.folder, name)
