@@ -29,7 +29,7 @@ def run(stage, monkeypatch, capsys):
     [
         ("model.pretrain_prior", "absent.pth", 'model.pretrain_prior="absent.pth": no such file or folder'),
         ("model.pretrain_prior", None, "model.pretrain_prior=null: the checkpoint of stage II"),
-        ("model.generator.num_fat", 4, "model.generator.num_fat: unknown key; did you mean num_feat?"),
+        ("model.generator.num_fat", 4, "model.generator.num_fat: unknown key; did you mean num_feat"),
         ("model.generator.deformable_groups", 3, "model.generator.num_feat=8: a multiple of deformable_groups=3"),
         ("model.generator.perceptual", "vgg19", "model.contextual_loss.features=vqgan: only with model.generator"),
         ("model.generator.num_frame", 5, "train_dataloader.dataset.num_frame=3: model.generator.num_frame=5"),

@@ -15,6 +15,10 @@ from tiny_stages import GPEMSR, tiny_network
 
 import gpemsr.test
 from gpemsr.cli import lmdb, train_mmagic
+from gpemsr.compat import importable_basicsr
+
+with importable_basicsr():
+    from basicsr.utils.logger import initialized_logger
 
 PAGE = CHECKOUT / "docs" / "mmagic.md"
 TINY = f"""
@@ -50,6 +54,7 @@ def workdir(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_commands_run(workdir):
+    initialized_logger.clear()  # as in a new process: a log file
     lines = [line for block in blocks(PAGE, "bash") for line in block.splitlines()]
     assert len(lines) == 8
     for program, *words in map(shlex.split, lines):
