@@ -3,7 +3,7 @@
 Each function mends one breakage and says which. :func:`importable_basicsr` has no lasting effect and
 is what a module of ours uses; :func:`apply` installs the lasting ones and is called by the entry
 points (``gpemsr-train``, ``gpemsr-test``) only, never by importing an architecture. :func:`load_mmagic` is for
-who needs one of MMagic's networks.
+who needs one of MMagic's networks, :func:`load_mmagic_registries` for who runs mmengine's Runner with MMagic.
 
 Not mended, but to be known: without CUDA BasicSR's BasicVSR++ drops its deformable alignment (use MMagic's), its
 EDVR always returns three channels, its other video networks are x4 only, and NIQE needs more than 128 pixels.
@@ -297,6 +297,10 @@ class _StandIn(types.ModuleType):
         return type(name, (), {})
 
 
+EDITORS = "mmagic.models.editors"
+REGISTERED = ("mmagic.models", "mmagic.engine", "mmagic.datasets", "mmagic.evaluation", "mmagic.visualization")
+
+
 def load_mmagic(editor: str) -> types.ModuleType:
     """Import one of MMagic's super-resolution networks, e.g. ``load_mmagic("tdan").TDANNet``.
 
@@ -312,38 +316,74 @@ def load_mmagic(editor: str) -> types.ModuleType:
     Raises:
         ImportError: MMagic or mmcv is not installed, or has no such editor.
     """
+    _import_mmagic("mmagic.models")
+    return importlib.import_module(f"{EDITORS}.{editor}")
+
+
+def load_mmagic_registries() -> None:
+    """Import, in the way of :func:`load_mmagic`, all that MMagic's registries hold but its editors.
+
+    In the scope ``mmagic`` a registry imports its package of MMagic (``mmagic.evaluation`` and so on) when a name
+    is first looked up, which would fail for want of the stand-ins. After this a Runner of mmengine with
+    ``default_scope = "mmagic"`` works.
+
+    Raises:
+        ImportError: MMagic, mmcv or mmengine is not installed.
+    """
+    _import_mmagic(*REGISTERED)
+
+
+def _import_mmagic(*packages: str) -> None:
+    """Import packages of MMagic while what they do not need has stand-ins."""
+    packages = tuple(package for package in packages if package not in sys.modules)
+    if not packages:
+        return
+    for name in ("mmengine", "mmcv", "mmagic"):
+        if importlib.util.find_spec(name) is None:
+            raise ImportError(f"{name} is not installed, which MMagic's side needs: pip install gpemsr[mmagic]")
     import mmcv
     import numpy
 
-    package = "mmagic.models.editors"
-    if package not in sys.modules:
-        mmagic_spec = importlib.util.find_spec("mmagic")
-        if mmagic_spec is None or mmagic_spec.submodule_search_locations is None:
-            raise ImportError("MMagic is not installed: pip install gpemsr[mmagic]")
-        editors = types.ModuleType(package)
-        editors.__path__ = [str(Path(mmagic_spec.submodule_search_locations[0], "models", "editors"))]
-        unused = ["diffusers", "diffusers.models", "diffusers.models.attention", "albumentations"]
-        missing = [name for name in unused if importlib.util.find_spec(name.partition(".")[0]) is None]
-        has_operators = importlib.util.find_spec("mmcv._ext") is not None
-        if not has_operators:
-            missing.append("mmcv._ext")
-        stand_ins = {name: _StandIn(name) for name in missing}
-        with (
-            mock.patch.object(mmcv, "__version__", "2.1.0"),
-            mock.patch.object(numpy, "bool8", numpy.bool_, create=True),
-            _temporary_modules(stand_ins),
-        ):
-            import mmcv.ops
+    unused = ["diffusers", "diffusers.models", "diffusers.models.attention", "albumentations"]
+    missing = [name for name in unused if importlib.util.find_spec(name.partition(".")[0]) is None]
+    has_operators = importlib.util.find_spec("mmcv._ext") is not None
+    if not has_operators:
+        missing.append("mmcv._ext")
+    with (
+        mock.patch.object(mmcv, "__version__", "2.1.0"),
+        mock.patch.object(numpy, "bool8", numpy.bool_, create=True),
+        _temporary_modules({name: _StandIn(name) for name in missing}),
+    ):
+        import mmcv.ops
 
-            if not has_operators:
-                _use_torchvision_operators()
-            sys.modules[package] = editors
-            try:
-                importlib.import_module("mmagic.models")
-            except BaseException:
-                del sys.modules[package]
-                raise
-    return importlib.import_module(f"{package}.{editor}")
+        if not has_operators:
+            _use_torchvision_operators()
+        has_models = "mmagic.models" in sys.modules
+        if not has_models:
+            editors = types.ModuleType(EDITORS)
+            mmagic_spec = importlib.util.find_spec("mmagic")
+            assert mmagic_spec is not None and mmagic_spec.submodule_search_locations is not None
+            editors.__path__ = [str(Path(mmagic_spec.submodule_search_locations[0], "models", "editors"))]
+            sys.modules[EDITORS] = editors
+        try:
+            for package in packages:
+                importlib.import_module(package)
+        except BaseException:
+            if not has_models:
+                del sys.modules[EDITORS]
+            raise
+
+
+@contextlib.contextmanager
+def mmengine_without_cuda() -> Iterator[None]:
+    """Let mmengine's ``--launcher pytorch`` (torchrun) work without CUDA; it always sets a CUDA device."""
+    import torch
+
+    if torch.cuda.is_available():
+        yield
+        return
+    with mock.patch.object(torch.cuda, "set_device"):
+        yield
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """README.md and the guides: every command runs as written, on small networks and sections; links lead somewhere.
 
-The commands of docs/checkpoints.md need files of their own: tests/test_checkpoints_doc.py. The examples of
+The commands of docs/checkpoints.md and docs/mmagic.md need files of their own: tests/test_checkpoints_doc.py,
+tests/mmagic_route/test_mmagic_doc.py. The examples of
 docs/datasets.md are built by tests/data/test_datasets_doc.py.
 """
 
@@ -20,7 +21,7 @@ from tiny_stages import NETWORKS
 
 import gpemsr.test
 import gpemsr.train
-from gpemsr.cli import convert, demo, download_cremi, lmdb, phantom
+from gpemsr.cli import convert, demo, download_cremi, lmdb, phantom, train_mmagic
 from gpemsr.compat import importable_basicsr
 from gpemsr.options import read_options
 
@@ -29,7 +30,7 @@ with importable_basicsr():
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
-RUN_ELSEWHERE = {"checkpoints.md"}
+RUN_ELSEWHERE = {"checkpoints.md", "mmagic.md"}
 COMMANDS = {
     "gpemsr-train": gpemsr.train.main,
     "gpemsr-test": gpemsr.test.main,
@@ -38,6 +39,7 @@ COMMANDS = {
     "gpemsr-phantom": phantom.main,
     "gpemsr-download-cremi": download_cremi.main,
     "gpemsr-demo": demo.main,
+    "gpemsr-train-mmagic": train_mmagic.main,
 }
 SIDE = 64
 STAGES = {"VQGANModel": 1, "LatentIndexerModel": 2, "GPEMSRModel": 3}

@@ -10,9 +10,11 @@ from basicsr.losses import build_loss
 from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
+from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.archs.perceptual import EncoderFeatures
 from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
 from gpemsr.checkpoints import load_network_state
+from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import StageModel
 from gpemsr.schema import TrainOptions
@@ -86,17 +88,12 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         path = self.opt["path"]
         net = self.get_bare_model(self.net_g)
         if path.get("pretrain_prior") and not path.get("resume_state"):
-            state = load_network_state(path["pretrain_prior"])
-            if net.prior.vqgan.encoder is None:
-                state = {key: value for key, value in state.items() if not key.startswith("vqgan.encoder.")}
-            net.prior.load_state_dict(state)
+            load_prior(net, path["pretrain_prior"])
         super().init_training_settings()
         self.cri_contextual = None
         options = self.opt["train"].get("contextual_opt")
         if options:
-            self.cri_contextual = build_loss(options).to(self.device)
-            if options.get("features") == "vqgan":
-                self.cri_contextual.extractor = EncoderFeatures(net.prior.vqgan, CONTEXTUAL_STEPS)
+            self.cri_contextual = attach_features(build_loss(options).to(self.device), net)
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
@@ -123,3 +120,18 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         net.eval()
         self.output = self.section_cache.reconstruct(self.lq)
         net.train(self.is_train)
+
+
+def load_prior(net: GPEMSR, path: str) -> None:
+    """Load the checkpoint of stage II into the network's prior."""
+    state = load_network_state(path)
+    if net.prior.vqgan.encoder is None:
+        state = {key: value for key, value in state.items() if not key.startswith("vqgan.encoder.")}
+    net.prior.load_state_dict(state)
+
+
+def attach_features(loss: ContextualLoss, net: GPEMSR) -> ContextualLoss:
+    """The contextual loss, comparing features of the network's own encoder if it has ``features: vqgan``."""
+    if loss.features == "vqgan":
+        loss.extractor = EncoderFeatures(net.prior.vqgan, CONTEXTUAL_STEPS)
+    return loss

@@ -43,10 +43,7 @@ class StageModel(SRModel):
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         """Move ``net`` to the device, its weights laid out as convolutions read them fastest, and wrap it."""
-        for module in net.modules():
-            if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
-                module.to(memory_format=torch.channels_last)
-        return super().model_to_device(net)
+        return super().model_to_device(lay_out(net))
 
     def trainable_parameters(self) -> list[torch.nn.Parameter]:
         """The parameters of ``net_g`` that are not frozen."""
@@ -95,6 +92,14 @@ class StageModel(SRModel):
         if getattr(self, "picture", None) is None:
             self.picture = side_by_side(visuals)
         return visuals
+
+
+def lay_out(net: torch.nn.Module) -> torch.nn.Module:
+    """``net`` with its weights laid out as convolutions read them fastest."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)
+    return net
 
 
 def side_by_side(visuals: Mapping[str, torch.Tensor]) -> torch.Tensor:
