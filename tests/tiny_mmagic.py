@@ -50,6 +50,7 @@ def tiny_config(options: dict, folder: Path, **changes: Any) -> Config:
         for key in ("num_worker_per_gpu", "batch_size_per_gpu", "gt_size"):
             section.pop(key, None)
         config[f"{phase}_dataloader"].dataset = section
+    config.param_scheduler = config.param_scheduler[-1]  # without the warm-up
     config.train_dataloader.batch_size = 2
     config.train_dataloader.sampler.shuffle = False
     config.merge_from_dict(

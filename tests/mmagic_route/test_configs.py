@@ -58,8 +58,11 @@ def test_schedule_metrics_and_averaging_are_the_option_files(pair):
     assert config["train_cfg"]["max_iters"] == train["total_iter"]
     assert config["train_cfg"]["val_interval"] == options["val"]["val_freq"]
     assert config["default_hooks"]["checkpoint"]["interval"] == options["logger"]["save_checkpoint_freq"]
+    schedulers = config["param_scheduler"]
+    *warmup, cosine = schedulers if isinstance(schedulers, list) else [schedulers]
     for key in ("periods", "restart_weights", "eta_min"):
-        assert config["param_scheduler"][key] == train["scheduler"][key]
+        assert cosine[key] == train["scheduler"][key]
+    assert [linear["end"] for linear in warmup] == ([train["warmup_iter"]] if train["warmup_iter"] > 0 else [])
     assert config["val_evaluator"]["metrics"][0]["metrics"] == options["val"]["metrics"]
     momentum = [hook["momentum"] for hook in config["custom_hooks"] if hook["type"] == "EMAHook"]
     assert momentum == ([pytest.approx(1 - train["ema_decay"])] if "ema_decay" in train else [])
