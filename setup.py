@@ -58,6 +58,7 @@ setup(
             "gpemsr-phantom=gpemsr.cli.phantom:main",
             "gpemsr-download-cremi=gpemsr.cli.download_cremi:main",
             "gpemsr-demo=gpemsr.cli.demo:main",
+            "gpemsr-parameters=gpemsr.cli.parameters:main",
         ]
     },
     classifiers=[
