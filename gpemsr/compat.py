@@ -360,7 +360,7 @@ def _temporary_modules(modules: Mapping[str, types.ModuleType]) -> Iterator[None
 
 
 def _use_torchvision_operators() -> None:
-    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones; in training on a CPU, ours."""
+    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones (ours to train on CPUs)."""
     import mmcv.ops
     import torch
     from torch.nn.modules.utils import _pair

@@ -18,7 +18,7 @@ def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 
 
 def pad_to_multiple(x: torch.Tensor, multiple: int, least: int = 1) -> torch.Tensor:
-    """Repeat the last row and column of ``x`` (..., h, w) until h and w are multiples of ``multiple``, and ``least``."""
+    """Repeat the last row and column of ``x`` (..., h, w) until h and w are ``least`` or more, and multiples."""
     h, w = x.shape[-2:]
     bottom, right = (max(n + -n % multiple, least) - n for n in (h, w))
     if not (bottom or right):

@@ -30,7 +30,7 @@ class SectionFlow(SpyNet):
         self.basic_module = nn.ModuleList(list(self.basic_module)[-levels:])
 
     @classmethod
-    def of(cls, spynet: nn.Module, levels: int, weights: str | None) -> SectionFlow:
+    def of(cls, spynet: SpyNet, levels: int, weights: str | None) -> SectionFlow:
         """A toolbox's SPyNet (BasicSR's or MMagic's, names kept) with so many levels, learned.
 
         Args:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from basicsr.archs.arch_util import DCNv2Pack
 from torch import nn
 from torch.nn import functional as F
 
@@ -133,9 +134,8 @@ class Rival:
             value, default = getattr(complete, name), parameter.default
             if isinstance(default, int) and not isinstance(default, bool):
                 check_positive(complete, name)
-            elif isinstance(default, tuple):
-                if not isinstance(value, list | tuple) or not all(isinstance(v, int) and v > 0 for v in value):
-                    raise ValueError(f"{name}={value}: a list of positive integers")
+            elif isinstance(default, tuple) and not _are_positive(value):
+                raise ValueError(f"{name}={value}: a list of positive integers")
         if self.has_flow and complete.flow_levels > PUBLISHED_LEVELS:
             raise ValueError(f"flow_levels={complete.flow_levels}: 1 to {PUBLISHED_LEVELS}")
         for name, divisor in self.divisors.items():
@@ -162,6 +162,10 @@ class Rival:
             return self.load()
         except ImportError as error:
             raise ValueError(f"type={self.name}: {' '.join(str(error).split())}") from None
+
+
+def _are_positive(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(number, int) and number > 0 for number in value)
 
 
 @functools.cache
@@ -194,17 +198,17 @@ class Lifted(nn.Module):
         multiple = rival.multiple
         self.multiple: int = getattr(complete, multiple) if isinstance(multiple, str) else multiple
         self.packed = 1 if rival.scale_option else complete.scale // TOOLBOX_SCALE
+        modules: dict[str, Any] = dict(self.named_modules())
         for name in rival.image_convs:
-            if complete.channels != RGB and has_module(self, name):
-                replace_module(self, name, with_image_channels(self.get_submodule(name), complete.channels))
+            if complete.channels != RGB and name in modules:
+                replace_module(self, name, with_image_channels(modules[name], complete.channels))
         if not rival.scale_option:
-            last = self.get_submodule(rival.tail)
-            replace_module(self, rival.tail, PackedTail(last, complete.channels, self.packed))
+            replace_module(self, rival.tail, PackedTail(modules[rival.tail], complete.channels, self.packed))
         mean = getattr(self, "mean", None)
         if mean is not None:
             self.mean = mean.mean(1, keepdim=True) if complete.channels == 1 else mean
         if rival.has_flow:
-            self.spynet = SectionFlow.of(self.spynet, complete.flow_levels, complete.spynet_path)
+            self.spynet = SectionFlow.of(modules["spynet"], complete.flow_levels, complete.spynet_path)
         replace_deformable(self)
 
     def forward(self, lq: torch.Tensor) -> torch.Tensor:
@@ -266,28 +270,18 @@ def finer_bilinear(lq: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def with_image_channels(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A convolution like ``conv``, which has 3 channels for the image (of input, or all of output), with ``channels``."""
-    inputs, outputs = conv.in_channels, conv.out_channels
-    if outputs == RGB:
-        outputs = channels
-    else:
-        inputs += channels - RGB
-    return nn.Conv2d(inputs, outputs, conv.kernel_size, conv.stride, conv.padding, bias=conv.bias is not None)
+    """A convolution like ``conv``, of whose input (or as whose output) the image takes ``channels``, not 3."""
+    if conv.out_channels == RGB:
+        return conv3(conv.in_channels, channels)
+    return conv3(conv.in_channels - RGB + channels, conv.out_channels)
 
 
 def replace_deformable(net: nn.Module) -> None:
     """Put ours, which is faster on CPUs and has mmcv's engine, in the place of BasicSR's deformable convolutions."""
-    from basicsr.archs.arch_util import DCNv2Pack
-
     for name, module in list(net.named_modules()):
         if type(module) is DCNv2Pack:
             ours = DeformConv(module.in_channels, module.out_channels, module.deformable_groups)
             replace_module(net, name, ours)
-
-
-def has_module(net: nn.Module, name: str) -> bool:
-    """Whether ``net`` has a module of this dotted name."""
-    return any(name == known for known, _ in net.named_modules())
 
 
 def replace_module(net: nn.Module, name: str, module: nn.Module) -> None:
