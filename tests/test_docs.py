@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rivals import needs_mmagic
+from rivals import TINY, needs_mmagic
 from tiny_stages import NETWORKS
 
 import gpemsr.test
@@ -69,6 +69,8 @@ def shrink(file: Path) -> None:
             options["network_g"]["scale"] = options["scale"]
         if name == "GPEMSR":
             options["network_g"]["num_frame"] = 5
+    else:
+        options["network_g"] |= TINY.get(options["network_g"]["type"], {})
     if "network_d" in options:
         options["network_d"]["channels"] = [4, 4, 4, 4]
     if "train" in options:

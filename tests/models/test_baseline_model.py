@@ -98,14 +98,14 @@ def test_windows_of_another_length_than_the_networks_are_refused(make_run, file,
 def test_whole_stacks_are_for_basicsrs_recurrent_model(make_run):
     run = make_run("basicvsr")
     run.options["network_g"]["whole_stack"] = True
-    with pytest.raises(InputError, match="network_g.whole_stack=true: only in a test with model_type: VideoRecurrent"):
+    with pytest.raises(InputError, match=r"network_g.whole_stack=true: only in a test with model_type: VideoRecurrent"):
         check_options(run.options, "my.yml", is_train=True)
 
 
 def test_another_network_is_refused(make_run):
     run = make_run("edsr")
     run.options["network_g"]["type"] = "VQGAN"
-    with pytest.raises(InputError, match="with this model_type, SectionEDVR or .* or Bicubic fits"):
+    with pytest.raises(InputError, match=r"with this model_type, SectionEDVR or .* or Bicubic fits"):
         check_options(run.options, "my.yml", is_train=True)
 
 
