@@ -59,6 +59,7 @@ setup(
             "gpemsr-download-cremi=gpemsr.cli.download_cremi:main",
             "gpemsr-demo=gpemsr.cli.demo:main",
             "gpemsr-train-mmagic=gpemsr.cli.train_mmagic:main",
+            "gpemsr-parameters=gpemsr.cli.parameters:main",
         ]
     },
     classifiers=[

@@ -397,17 +397,27 @@ def _temporary_modules(modules: Mapping[str, types.ModuleType]) -> Iterator[None
 
 
 def _use_torchvision_operators() -> None:
-    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones."""
+    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones (ours to train on CPUs)."""
     import mmcv.ops
+    import torch
+    from torch.nn.modules.utils import _pair
     from torchvision.ops import deform_conv2d as convolve
+
+    from gpemsr.archs.deform_conv import sampled_deform_conv2d
+
+    def choose(x, offset, weight, bias, stride, padding, dilation, mask=None):
+        same = _pair(stride) == _pair(dilation) == (1, 1) and {*_pair(padding)} == {weight.shape[-1] // 2}
+        if same and x.is_cpu and torch.is_grad_enabled() and weight.shape[1] == x.shape[1]:
+            return sampled_deform_conv2d(x, offset, weight, bias, mask)
+        return convolve(x, offset, weight, bias, stride, padding, dilation, mask)
 
     def modulated_deform_conv2d(
         x, offset, mask, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, deform_groups=1
     ):
-        return convolve(x, offset, weight, bias, stride, padding, dilation, mask)
+        return choose(x, offset, weight, bias, stride, padding, dilation, mask)
 
     def deform_conv2d(x, offset, weight, stride=1, padding=0, dilation=1, groups=1, deform_groups=1, *_):
-        return convolve(x, offset, weight, None, stride, padding, dilation)
+        return choose(x, offset, weight, None, stride, padding, dilation)
 
     for function in (modulated_deform_conv2d, deform_conv2d):
         module = sys.modules[f"mmcv.ops.{function.__name__.removesuffix('2d')}"]

@@ -17,6 +17,7 @@ BasicSR's own classes have none of that but signatures: for them keys, names and
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -165,8 +166,10 @@ def _check_type_key(registry: Any, section: Mapping[str, Any], place: Place, fit
     if "type" not in section:
         (place / "type").fail_missing("the registered name of a class")
     found = check_registered(registry, section["type"], place / "type")
-    accepted = dict(iter(registry))
-    if fits and not issubclass(found, tuple(accepted[name] for name in fits)):
+    names = dict(iter(registry))
+    accepted = [names[name] for name in fits]
+    classes = tuple(filter(inspect.isclass, accepted))
+    if fits and found not in accepted and not (inspect.isclass(found) and issubclass(found, classes)):
         (place / "type").fail(section["type"], f"with this model_type, {' or '.join(fits)} fits")
     return found
 

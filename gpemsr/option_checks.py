@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 import json
@@ -10,13 +11,14 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gpemsr.errors import InputError
 
 PATH_KEY = re.compile(r"(^|_)(path|weights|file|dataroot)(_|$)")
+Result = TypeVar("Result")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
@@ -87,7 +89,7 @@ def check_call(
         open_ended: whether ``**kwargs`` of the target means that any key fits.
     """
     given = set(given)
-    signature = inspect.signature(target)
+    signature = check_own(lambda: inspect.signature(target), place)
     parameters = {name: p for name, p in signature.parameters.items() if name not in given}
     named = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     takes_any = open_ended and any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -97,10 +99,12 @@ def check_call(
     for name in named:
         if parameters[name].default is inspect.Parameter.empty and name not in section:
             (place / name).fail_missing(f"{getattr(target, '__name__', target)} needs it")
-    try:
-        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError):
-        hints = {}
+    hints = {
+        k: p.annotation for k, p in parameters.items() if not (p.annotation is p.empty or type(p.annotation) is str)
+    }
+    if inspect.isclass(target) or inspect.isroutine(target):
+        with contextlib.suppress(NameError, TypeError):
+            hints |= typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
     for name in named:
         hint = hints.get(name, _hint_of_default(parameters[name].default))
         if name in section:
@@ -131,10 +135,10 @@ def check_type(hint: Any, value: object, place: Place) -> None:
         _fail(error.errors(include_url=False), value, place)
 
 
-def check_own(check: Callable[[], object], place: Place) -> None:
+def check_own(check: Callable[[], Result], place: Place) -> Result:
     """Run a class's own ``check_options``: its ValueError("<key>=<value>: what fits") gets file and section."""
     try:
-        check()
+        return check()
     except ValueError as error:
         text = " ".join(str(error).split())
         raise InputError(f"{place.file}: {place.key + '.' if place.key else ''}{text}") from None

@@ -22,23 +22,16 @@ with compat.importable_basicsr():
 FOLDERS = ("models", "training_states", "visualization")
 
 
-class Stage:
-    """One stage on sections of its own: options, data, models.
+class Run:
+    """A model on sections of its own: options, data, models.
 
     Attributes:
         options: as an option file holds them; a test changes them before it asks for a model.
     """
 
-    def __init__(self, stage: int, folder: Path, scale: int, train: dict[str, Any]) -> None:
+    def __init__(self, options: dict, folder: Path) -> None:
         self.folder = folder
-        self.options = stage_options(stage, folder, scale, **train)
-        if stage > 1:
-            self.options["path"]["pretrain_prior"] = str(folder / "prior.pth")
-            torch.manual_seed(1)
-            prior = tiny_network(stage - 1, scale)
-            for parameter in prior.parameters():
-                torch.nn.init.normal_(parameter, std=0.2)
-            torch.save({"params": prior.state_dict()}, folder / "prior.pth")
+        self.options = options
         for name in FOLDERS:
             (folder / name).mkdir()
 
@@ -83,6 +76,20 @@ class Stage:
         events = EventAccumulator(str(self.folder / "tb"))
         events.Reload()
         return events
+
+
+class Stage(Run):
+    """One stage on sections of its own."""
+
+    def __init__(self, stage: int, folder: Path, scale: int, train: dict[str, Any]) -> None:
+        super().__init__(stage_options(stage, folder, scale, **train), folder)
+        if stage > 1:
+            self.options["path"]["pretrain_prior"] = str(folder / "prior.pth")
+            torch.manual_seed(1)
+            prior = tiny_network(stage - 1, scale)
+            for parameter in prior.parameters():
+                torch.nn.init.normal_(parameter, std=0.2)
+            torch.save({"params": prior.state_dict()}, folder / "prior.pth")
 
 
 def train(model: Any, batches: list[dict], iterations: range) -> None:

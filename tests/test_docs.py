@@ -5,6 +5,7 @@ tests/mmagic_route/test_mmagic_doc.py. The examples of
 docs/datasets.md are built by tests/data/test_datasets_doc.py.
 """
 
+import glob
 import re
 import runpy
 import shlex
@@ -17,11 +18,12 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+from rivals import TINY, needs_mmagic
 from tiny_stages import NETWORKS
 
 import gpemsr.test
 import gpemsr.train
-from gpemsr.cli import convert, demo, download_cremi, lmdb, phantom, train_mmagic
+from gpemsr.cli import convert, demo, download_cremi, lmdb, parameters, phantom, train_mmagic
 from gpemsr.compat import importable_basicsr
 from gpemsr.options import read_options
 
@@ -40,6 +42,7 @@ COMMANDS = {
     "gpemsr-download-cremi": download_cremi.main,
     "gpemsr-demo": demo.main,
     "gpemsr-train-mmagic": train_mmagic.main,
+    "gpemsr-parameters": parameters.main,
 }
 SIDE = 64
 STAGES = {"VQGANModel": 1, "LatentIndexerModel": 2, "GPEMSRModel": 3}
@@ -63,12 +66,15 @@ def anchors(page: Path) -> set[str]:
 def shrink(file: Path) -> None:
     """One iteration of a small network on small crops; the data and the weights are those that the file names."""
     options = demo.to_plain(read_options(file))
-    name, network = NETWORKS[STAGES[options["model_type"]]]
-    options["network_g"] = {"type": name, **network}
-    if "scale" in options:
-        options["network_g"]["scale"] = options["scale"]
-    if name == "GPEMSR":
-        options["network_g"]["num_frame"] = 5
+    if options["model_type"] in STAGES:
+        name, network = NETWORKS[STAGES[options["model_type"]]]
+        options["network_g"] = {"type": name, **network}
+        if "scale" in options:
+            options["network_g"]["scale"] = options["scale"]
+        if name == "GPEMSR":
+            options["network_g"]["num_frame"] = 5
+    else:
+        options["network_g"] |= TINY.get(options["network_g"]["type"], {})
     if "network_d" in options:
         options["network_d"]["channels"] = [4, 4, 4, 4]
     if "train" in options:
@@ -89,8 +95,9 @@ def shell(tmp_path, monkeypatch) -> "Shell":
         shutil.copy(CHECKOUT / name, tmp_path)
     for name in ("basicsr", "options"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
-    for file in (tmp_path / "options").glob("*/*.yml"):
-        shrink(file)
+    for folder in ("demo", "cpu_hour"):
+        for file in (tmp_path / "options" / folder).rglob("*.yml"):
+            shrink(file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return Shell(monkeypatch)
@@ -112,6 +119,7 @@ class Shell:
         for words in (shlex.split(line, comments=True) for line in lines):
             if words:
                 initialized_logger.clear()  # as in a new process: a log file for each
+                words = [name for word in words for name in sorted(glob.glob(word)) or [word]]
                 getattr(self, words[0].partition("-")[0])(*words)
                 self.ran.append(words[0])
 
@@ -202,9 +210,20 @@ def test_results(shell):
     assert len(list(Path("results/test_x8/visualization").rglob("*.png"))) == 13
 
 
+@needs_mmagic
+def test_baselines(shell, capsys):
+    run_page(shell, "baselines.md")
+    (page,) = (page for page in PAGES if page.name == "baselines.md")
+    table = re.search(r"^\| name .*?^$", prose(page), re.DOTALL | re.MULTILINE)
+    assert table and table[0] in capsys.readouterr().out
+    assert Path("experiments/edvr_x8/models/net_g_latest.pth").is_file()
+    for name in ("test_edvr_x8", "test_basicvsr_stack_x8", "test_bicubic_x8"):
+        assert len(list(Path("results", name, "visualization").rglob("*.png"))) == 8
+
+
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    run_here = {"README.md", "training.md", "data.md", "results.md"}
+    run_here = {"README.md", "training.md", "data.md", "results.md", "baselines.md"}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
 

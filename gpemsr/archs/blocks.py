@@ -17,10 +17,10 @@ def up(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(in_channels, out_channels, 3, 2, 1, output_padding=1)
 
 
-def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Repeat the last row and column of ``x`` (..., h, w) until h and w are multiples of ``multiple``."""
+def pad_to_multiple(x: torch.Tensor, multiple: int, least: int = 1) -> torch.Tensor:
+    """Repeat the last row and column of ``x`` (..., h, w) until h and w are ``least`` or more, and multiples."""
     h, w = x.shape[-2:]
-    bottom, right = -h % multiple, -w % multiple
+    bottom, right = (max(n + -n % multiple, least) - n for n in (h, w))
     if not (bottom or right):
         return x
     flat = x.reshape(-1, 1, h, w)

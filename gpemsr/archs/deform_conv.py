@@ -38,7 +38,11 @@ def choose_engine() -> str:
 
 
 def sampled_deform_conv2d(
-    x: torch.Tensor, offset: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, mask: torch.Tensor
+    x: torch.Tensor,
+    offset: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """``deform_conv2d`` with stride 1 and same padding, by ``grid_sample``: what training on a CPU uses.
 
@@ -48,8 +52,8 @@ def sampled_deform_conv2d(
         x: (b, in, h, w).
         offset: (b, groups * 2 * k * k, h, w), y before x, in pixels.
         weight: (out, in, k, k), k odd.
-        bias: (out,).
-        mask: (b, groups * k * k, h, w).
+        bias: (out,), or None.
+        mask: (b, groups * k * k, h, w), or None for ones.
     """
     b, channels, h, w = x.shape
     k = weight.shape[-1]
@@ -61,8 +65,11 @@ def sampled_deform_conv2d(
     x_ = offset[:, :, 1] + tap_x + torch.arange(w, device=x.device, dtype=x.dtype)
     grid = torch.stack([(2 * x_ + 1) / w - 1, (2 * y + 1) / h - 1], dim=-1).flatten(1, 2)
     taken = F.grid_sample(x.reshape(b * groups, -1, h, w), grid, align_corners=False)
-    columns = taken.unflatten(2, (k * k, h)) * mask.reshape(b * groups, 1, k * k, h, w)
-    return (weight.flatten(1) @ columns.reshape(b, channels * k * k, h * w)).view(b, -1, h, w) + bias.view(-1, 1, 1)
+    columns = taken.unflatten(2, (k * k, h))
+    if mask is not None:
+        columns = columns * mask.reshape(b * groups, 1, k * k, h, w)
+    result = (weight.flatten(1) @ columns.reshape(b, channels * k * k, h * w)).view(b, -1, h, w)
+    return result if bias is None else result + bias.view(-1, 1, 1)
 
 
 class DeformConv(DCNv2Pack):

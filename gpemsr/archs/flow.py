@@ -29,6 +29,34 @@ class SectionFlow(SpyNet):
         super().__init__()
         self.basic_module = nn.ModuleList(list(self.basic_module)[-levels:])
 
+    @classmethod
+    def of(cls, spynet: SpyNet, levels: int, weights: str | None) -> SectionFlow:
+        """A toolbox's SPyNet (BasicSR's or MMagic's, names kept) with so many levels, learned.
+
+        Args:
+            spynet: with the six levels in ``basic_module``; its last ones are taken, not copied.
+            levels: levels of the pyramid.
+            weights: path of BasicSR's file, or None to start from zero flow.
+        """
+        if weights is not None:
+            state = load_weights(weights, SPYNET)["params"]
+            values = [value for key, value in state.items() if key.startswith("basic_module.")]
+            with torch.no_grad():
+                for parameter, value in zip(spynet.basic_module.parameters(), values, strict=True):
+                    parameter.copy_(value)
+        net = cls(levels)
+        net.basic_module = nn.ModuleList(list(spynet.basic_module)[-levels:])
+        if weights is None:
+            net.start_at_zero()
+        return net
+
+    def start_at_zero(self) -> None:
+        """Let every level's correction of the flow be zero."""
+        for module in self.basic_module:
+            *_, last = module.modules()
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
+
     def process(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
         """Flow (n, 2, h, w) that warps ``supp`` onto ``ref``; sizes are multiples of 2^(levels - 1)."""
         pairs = [torch.stack([self.preprocess(ref), self.preprocess(supp)])]
@@ -64,10 +92,7 @@ def build_flow(flow: str, weights: str | None, levels: int) -> SectionFlow:
     """
     net = SectionFlow(levels)
     if flow == "train":
-        for module in net.basic_module:
-            *_, last = module.modules()
-            for parameter in last.parameters():
-                nn.init.zeros_(parameter)
+        net.start_at_zero()
         return net
     if weights is not None:
         state = load_weights(weights, SPYNET)["params"]

@@ -55,8 +55,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
             frames = dataset.get("num_frame", 5)
             if frames != net.get("num_frame", 5):
                 raise ValueError(f"datasets.{name}.num_frame={frames}: network_g.num_frame={net.get('num_frame', 5)}")
-            if dataset.get("dataroot_gt") is None:
-                raise ValueError(f"datasets.{name}.dataroot_gt=null: the HR sections that results are compared with")
+        cls.check_targets(opt)
         contextual = train.get("contextual_opt") or {}
         if contextual.get("features") == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":
             raise ValueError("train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan")

@@ -31,6 +31,13 @@ class StageModel(SRModel):
         if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
             raise ValueError(f"path.pretrain_prior=null: the checkpoint of stage {stage} (net_g_*.pth)")
 
+    @staticmethod
+    def check_targets(opt: Mapping) -> None:
+        """Raise ValueError unless every data set has HR sections, which BasicSR's video validation needs."""
+        for name, dataset in opt["datasets"].items():
+            if dataset.get("dataroot_gt") is None:
+                raise ValueError(f"datasets.{name}.dataroot_gt=null: the HR sections that results are compared with")
+
     def load_network(
         self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"
     ) -> None:

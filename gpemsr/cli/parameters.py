@@ -1,0 +1,76 @@
+"""``gpemsr-parameters``: a table of the networks that option files describe, with their numbers of parameters."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gpemsr.errors import InputError, command
+
+COLUMNS = ("name", "network", "scale", "learned", "all")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parse = argparse.ArgumentParser(
+        prog="gpemsr-parameters",
+        description="Print a table of the networks that option files describe: name, type, scale, learned parameters, "
+        "and all parameters, frozen ones too. Weights are neither read nor downloaded.",
+    )
+    parse.add_argument("files", nargs="+", metavar="FILE", help="option file (YAML)")
+    return parse
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; returns the exit code."""
+    files = parser().parse_args(argv).files
+    rows = [row(file) for file in files]
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|---|---|--:|--:|--:|")
+    for cells in rows:
+        print("| " + " | ".join(cells) + " |")
+    return 0
+
+
+def row(file: str) -> tuple[str, ...]:
+    """The table's cells of one option file.
+
+    Raises:
+        InputError: it has no network, or one that cannot be built.
+    """
+    from gpemsr import register
+    from gpemsr.options import read_options
+
+    options = read_options(file)
+    section = options.get("network_g")
+    if not isinstance(section, Mapping) or "type" not in section:
+        raise InputError(f"{file}: network_g is missing: a network with its type fits")
+    register()
+    net = build(section, file)
+    counts = [sum(p.numel() for p in net.parameters() if p.requires_grad or not learned) for learned in (True, False)]
+    scale = section.get("scale", "")
+    return (str(options.get("name", "")), section["type"], f"{scale}", *(f"{count:,}" for count in counts))
+
+
+def build(section: Mapping[str, Any], file: str) -> Any:
+    """The network of a ``network_g`` section without published weights and, where it can do without, without memory.
+
+    Raises:
+        InputError: an option does not fit.
+    """
+    import torch
+    from basicsr.archs import build_network
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    from gpemsr.option_checks import PATH_KEY, Place, check_call, check_registered
+
+    bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
+    place = Place(file, "network_g")
+    check_call(check_registered(ARCH_REGISTRY, bare["type"], place / "type"), bare, place)
+    try:
+        with torch.device("meta"):
+            return build_network(bare)
+    except RuntimeError:  # it reads a value of a tensor while it is built
+        return build_network(bare)

@@ -1,0 +1,84 @@
+"""Bicubic interpolation as a network, and networks of MMagic, with and without it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rivals import demo_file, needs_mmagic
+from tiny_stages import write_sections
+
+import gpemsr
+from gpemsr.evaluation.held_back import upscale_bicubic
+
+gpemsr.register()
+from basicsr.archs import build_network  # noqa: E402
+
+
+@pytest.mark.parametrize("scale", [8, 16])
+def test_bicubic_is_that_of_the_demo(scale):
+    lq = torch.rand(2, 5, 1, 6, 9)
+    net = build_network({"type": "Bicubic", "scale": scale})
+    expected = np.stack([upscale_bicubic(section[2, 0].numpy(), scale) for section in lq])
+    np.testing.assert_allclose(net(lq)[:, 0].numpy(), expected, atol=1e-6)
+    assert torch.equal(net(lq[:, 2]), net(lq))
+    assert not list(net.parameters())
+
+
+@needs_mmagic
+def test_basicvsr_plusplus_works_on_sections_of_their_own_size():
+    """It refuses less than 64 pixels; what it is given beyond the section to pass costs nothing."""
+    options = {"mid_channels": 8, "num_blocks": 1, "flow_levels": 1}
+    net = build_network({"type": "SectionBasicVSRPlusPlus", "scale": 8, **options})
+    sizes: list = []
+    for module in (net.feat_extract, net.reconstruction, net.conv_last):
+        module.register_forward_hook(lambda _, inputs, out: sizes.append(tuple(inputs[0].shape[-2:])))
+    with torch.no_grad():
+        net(torch.rand(1, 3, 1, 7, 10))
+    assert sizes == [(7, 10)] + 3 * [(7, 10), (28, 40)]
+
+
+BLOCKED = """
+import sys
+for name in ("mmagic", "mmcv", "mmengine"):
+    sys.modules[name] = None  # its import fails as if it were not installed
+import gpemsr, gpemsr.train
+gpemsr.register()
+from basicsr.archs import build_network
+for name in ("SectionTDAN", "SectionBasicVSRPlusPlus"):
+    try:
+        build_network({"type": name, "scale": 8})
+    except ValueError as error:
+        print(error)
+print(gpemsr.train.main(["-opt", "tdan.yml"]), gpemsr.train.main(["-opt", "edsr.yml"]))
+"""
+
+
+def test_without_mmagic_basicsr_trains_and_its_networks_say_what_to_install(tmp_path):
+    write_sections(tmp_path, count=2)
+    for file in ("edsr", "tdan"):
+        options = demo_file(file, 8)
+        for dataset in options["datasets"].values():
+            dataset |= {"dataroot_gt": "hr", "dataroot_lq": "lr_x8", "io_backend": {"type": "disk"}}
+        options["datasets"]["train"]["gt_size"] = 64
+        options["num_gpu"] = 0
+        if file == "edsr":
+            options["network_g"] |= {"num_feat": 8, "num_block": 1}
+        options["train"] |= {"total_iter": 1, "scheduler": {"type": "MultiStepLR", "milestones": [9]}}
+        options["val"]["val_freq"] = 1
+        (tmp_path / f"{file}.yml").write_text(yaml.safe_dump(options))
+    checkout = Path(gpemsr.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", BLOCKED]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    what = "mmcv is not installed: pip install gpemsr[mmagic]"
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [f"type=SectionTDAN: {what}", f"type=SectionBasicVSRPlusPlus: {what}"]
+    assert lines[-1] == "2 0"
+    assert f"error: tdan.yml: network_g.type=SectionTDAN: {what}" in done.stderr.splitlines()
+    assert (tmp_path / "experiments/edsr_x8/models/net_g_latest.pth").is_file()

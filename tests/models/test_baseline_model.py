@@ -1,0 +1,126 @@
+"""The networks that GPEMSR is compared with, at the demo's size, through BasicSR's loop."""
+
+import math
+
+import pytest
+import torch
+from rivals import EACH_FILE, demo_file
+from stage_runs import Run, train
+from tiny_stages import stage_options, write_sections
+from torch.utils.data import default_collate
+
+from gpemsr.config import check_options
+from gpemsr.errors import InputError
+
+SECTIONS, SIDE = 2, 32
+
+
+def small_data(options: dict, folder) -> dict:
+    """The options with the data of :func:`write_sections`."""
+    small = stage_options(3, folder, options["scale"])["datasets"]
+    for phase, dataset in options["datasets"].items():
+        dataset |= {**small.get(phase, small["val"]), "num_frame": 5}
+        if phase == "train":
+            dataset["gt_size"] = SIDE
+    return options | {"num_gpu": 0}
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(file: str, scale: int = 8) -> Run:
+        write_sections(tmp_path, scale, SECTIONS, (SIDE, SIDE))
+        return Run(small_data(demo_file(file, scale), tmp_path), tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize(("file", "scale"), EACH_FILE)
+def test_it_trains_validates_saves_and_resumes(make_run, file, scale):
+    run = make_run(file, scale)
+    check_options(run.options, "my.yml", is_train=True)
+    model, batches = run.model(), [default_collate([run.dataset("train")[0]])]
+    train(model, batches, range(1, 2))
+    assert all(parameter.isfinite().all() for parameter in model.net_g.parameters())
+    model.save(0, 1)
+    events = run.validate(model)
+    assert math.isfinite(events.Scalars("metrics/psnr")[0].value)
+    assert events.Images("V/lq_result_gt")
+    resumed = run.resumed(1)
+    for each in (model, resumed):
+        torch.manual_seed(0)
+        train(each, batches, range(2, 3))
+    expected = model.net_g.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in resumed.net_g.state_dict().items())
+
+
+def test_published_x4_weights_start_what_fits(make_run):
+    run = make_run("edsr")
+    run.options["network_g"] |= {"num_feat": 8, "num_block": 1}
+    from basicsr.archs.edsr_arch import EDSR
+
+    published = EDSR(3, 3, num_feat=8, num_block=1).state_dict()
+    torch.save({"params": published, "params_ema": published}, run.folder / "x4.pth")
+    run.options["path"] |= {"pretrain_network_g": str(run.folder / "x4.pth"), "strict_load_g": False}
+    state = run.model().net_g.state_dict()
+    same = {key for key in published if published[key].shape == state[key].shape}
+    assert set(published) - same == {"conv_first.weight", "conv_last.weight", "conv_last.bias"}
+    assert all(torch.equal(published[key], state[key]) for key in same)
+
+
+def test_bicubic_is_tested_as_it_stands(make_run):
+    run = make_run("test_bicubic")
+    run.options["datasets"]["val"] = run.options["datasets"].pop("test")
+    run.options["val"]["suffix"] = None
+    model = run.model(is_train=False)
+    assert run.validate(model, save_img=True).Scalars("metrics/psnr")[0].value > 10
+    assert len(list((run.folder / "visualization").rglob("*.png"))) == SECTIONS
+
+
+def test_bicubic_cannot_be_trained(make_run):
+    run = make_run("edsr")
+    run.options["network_g"] = {"type": "Bicubic", "scale": 8}
+    refused = r"^my.yml: network_g.type=Bicubic: it has nothing to train; gpemsr-test tests it$"
+    with pytest.raises(InputError, match=refused):
+        check_options(run.options, "my.yml", is_train=True)
+
+
+@pytest.mark.parametrize(
+    ("file", "frames", "fits"),
+    [("edvr", 7, "5 sections, which SectionEDVR"), ("iconvsr", 3, "at least 5 sections, which SectionIconVSR")],
+)
+def test_windows_of_another_length_than_the_networks_are_refused(make_run, file, frames, fits):
+    run = make_run(file)
+    run.options["datasets"]["train"]["num_frame"] = frames
+    with pytest.raises(InputError, match=f"^my.yml: datasets.train.num_frame={frames}: {fits} works on together$"):
+        check_options(run.options, "my.yml", is_train=True)
+
+
+def test_whole_stacks_are_for_basicsrs_recurrent_model(make_run):
+    run = make_run("basicvsr")
+    run.options["network_g"]["whole_stack"] = True
+    with pytest.raises(InputError, match=r"network_g.whole_stack=true: only in a test with model_type: VideoRecurrent"):
+        check_options(run.options, "my.yml", is_train=True)
+
+
+def test_another_network_is_refused(make_run):
+    run = make_run("edsr")
+    run.options["network_g"]["type"] = "VQGAN"
+    with pytest.raises(InputError, match=r"with this model_type, SectionEDVR or .* or Bicubic fits"):
+        check_options(run.options, "my.yml", is_train=True)
+
+
+def test_validation_needs_hr_sections(make_run):
+    run = make_run("edsr")
+    run.options["datasets"]["val"]["dataroot_gt"] = None
+    with pytest.raises(InputError, match=r"datasets.val.dataroot_gt=null: the HR sections"):
+        check_options(run.options, "my.yml", is_train=True)
+
+
+def test_a_whole_stack_is_tested_at_once(make_run):
+    run = make_run("test_basicvsr_stack")
+    run.options["datasets"]["val"] = run.options["datasets"].pop("test") | {"type": "SectionStackTestDataset"}
+    run.options["path"] = {}
+    check_options(run.options, "my.yml", is_train=False)
+    model = run.model(is_train=False)
+    assert math.isfinite(run.validate(model, save_img=True).Scalars("metrics/psnr")[0].value)
+    assert len(list((run.folder / "visualization").rglob("*.png"))) == SECTIONS
