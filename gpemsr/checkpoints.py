@@ -84,10 +84,18 @@ class Comparison:
         """The entries of ``state`` under our keys."""
         return {ours: state[theirs] for theirs, ours in self.keys.items()}
 
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """What does not fit, by how."""
+        return {"missing": self.missing, "left over": self.left_over, "of another shape": self.misshapen}
+
     def describe(self) -> str:
         """Name every key that does not fit."""
-        parts = {"missing": self.missing, "left over": self.left_over, "of another shape": self.misshapen}
-        return "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in parts.items() if keys)
+        return "; ".join(f"{len(keys)} {what}: {', '.join(keys)}" for what, keys in self.parts.items() if keys)
+
+    def summarise(self) -> str:
+        """Name one key of each kind that does not fit."""
+        return "; ".join(f"{len(keys)} {what}, such as {keys[0]}" for what, keys in self.parts.items() if keys)
 
 
 def recognise(state: Mapping[str, Tensor]) -> str | None:
@@ -240,11 +248,44 @@ def _network(name: str) -> Any:
     return ARCH_REGISTRY.get(name)
 
 
+def check_state(path: str, options: Mapping, param_key: str | None = "params", prefix: str = "") -> None:
+    """Check that a checkpoint's state dict fits a network, or the part of it below ``prefix``.
+
+    Args:
+        path: the checkpoint, ours or the authors'.
+        options: of the network, with ``type``.
+        param_key: as for :func:`load_network_state`.
+        prefix: such as ``prior.``; an encoder that the part was made without may be in the file.
+
+    Raises:
+        InputError: the file cannot be read, or what of it does not fit.
+    """
+    downloads = {key: None for key in ("vgg_weights", "flow_weights", "spynet_path") if key in options}
+    needed = {key: shape for key, shape in _shapes({**options, **downloads}).items() if key.startswith(prefix)}
+    shapes = {key.removeprefix(prefix): shape for key, shape in needed.items()}
+    state = load_network_state(path, param_key)
+    if not any(key.startswith("vqgan.encoder.") for key in shapes):
+        state = {key: value for key, value in state.items() if not (prefix and key.startswith("vqgan.encoder."))}
+    comparison = Comparison({"type": ""}, {key: key for key in shapes})
+    comparison.check(state, shapes)
+    if comparison.problems:
+        where = f", at {prefix.rstrip('.')}" if prefix else ""
+        raise InputError(f"no weights of this {options['type']}{where}: {comparison.summarise()}")
+
+
+def weightless(options: Mapping) -> torch.nn.Module:
+    """The network of ``options`` (with ``type``) on the meta device, or real where its constructor reads values."""
+    arguments = {key: value for key, value in options.items() if key != "type"}
+    try:
+        with torch.device("meta"):
+            return _network(options["type"])(**arguments)
+    except RuntimeError:
+        return _network(options["type"])(**arguments)
+
+
 def _shapes(options: Mapping) -> dict[str, torch.Size]:
     """Keys and shapes of our network's state dict, without making its weights."""
-    with torch.device("meta"):
-        network = _network(options["type"])(**{key: value for key, value in options.items() if key != "type"})
-    return {key: value.shape for key, value in network.state_dict().items()}
+    return {key: value.shape for key, value in weightless(options).state_dict().items()}
 
 
 def _candidates(network: str, state: State) -> Iterator[dict]:
@@ -266,6 +307,8 @@ def _refuse_ours_only(options: Mapping, place: str = "") -> None:
     for key, fits in FIXED[options["type"]].items():
         if options[key] != fits:
             raise InputError(f"{place}{key}={options[key]}: the authors' code has {fits} only")
+    if options.get("hr_feat") not in (None, options.get("num_feat")):
+        raise InputError(f"{place}hr_feat={options['hr_feat']}: the authors' code has num_feat only")
     if options["type"] in NESTED:
         name, inner = NESTED[options["type"]]
         _refuse_ours_only(options[name] | {"type": inner}, f"{place}{name}.")

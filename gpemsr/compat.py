@@ -82,8 +82,8 @@ def working_root() -> str:
 def validate_video_on_any_device() -> None:
     """Let ``VideoBaseModel`` and ``VideoRecurrentModel`` validate on the CPU and save images while training.
 
-    BasicSR puts its table of results on 'cuda'; it is made here beforehand, on the model's device, anew for
-    each data set (so that several validation sets work), and reduced over the ranks by BasicSR as before.
+    On one device BasicSR warns that it takes the code for several: that warning is left out. It puts its table of
+    results on 'cuda'; it is made here beforehand, on the model's device, anew for each data set (so that several validation sets work), and reduced over the ranks by BasicSR as before.
     ``VideoRecurrentModel`` squeezes the item in place after ``feed_data``, which on the CPU also changes
     ``self.lq``: it is given tensors of their own shape on the same memory. With ``save_img`` in training
     BasicSR raises NotImplementedError: the pictures go to ``visualization/<set>/<folder>/<name>_<iteration>.png``.
@@ -117,6 +117,10 @@ def validate_video_on_any_device() -> None:
 
         return dist_validation
 
+    def without_warning(original: Callable) -> Callable:
+        return lambda self, *args: self.dist_validation(*args)
+
+    _replace(VideoBaseModel, "nondist_validation", without_warning)
     _replace(VideoBaseModel, "dist_validation", make)
     _replace(VideoRecurrentModel, "dist_validation", make)
 

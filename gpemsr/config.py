@@ -64,7 +64,7 @@ class AdamOptions(OptionSection):
 
     type: Literal["Adam"]
     lr: Positive
-    betas: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
     eps: Positive = 1e-8
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     amsgrad: bool = False
@@ -118,7 +118,7 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
     top = Place(str(file))
     general = {k: v for k, v in options.items() if not str(k).startswith("network_") and k not in SET_BY_BASICSR}
     check_schema(GeneralOptions, general, top)
-    if {"/", "\\"} & set(options["name"]):
+    if {"/", "\\"} & set(options["name"]) or options["name"] in ("", ".", ".."):
         (top / "name").fail(options["name"], "a folder name without slashes fits")
     if is_train:
         for key in ("train", "logger"):

@@ -11,6 +11,7 @@ from unittest import mock
 from gpemsr import compat, register
 from gpemsr.config import check_options
 from gpemsr.errors import command
+from gpemsr.inputs import check_inputs
 from gpemsr.options import override, read_options
 
 with compat.importable_basicsr():  # here, not in a function, so that spawned data loader workers import it too
@@ -53,6 +54,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     register()
     options = override(read_options(args.opt), args.force_yml)
     check_options(options, args.opt, is_train)
+    check_inputs(options, args.opt)
     if args.check:
         print(f"{args.opt}: fits")
         return 0

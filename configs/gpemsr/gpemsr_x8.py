@@ -13,6 +13,7 @@ model = dict(
         type="GPEMSR",
         scale=scale,
         num_feat=64,
+        hr_feat=None,
         num_frame=num_frame,
         num_extract_block=5,
         num_fusion_block=1,

@@ -76,12 +76,14 @@ class DeformConv(DCNv2Pack):
     """3x3 deformable convolution whose offsets and masks come from a second feature map.
 
     State dict as BasicSR's ``DCNv2Pack``: ``weight``, ``bias``, ``conv_offset.*``.
-    The engine is chosen when the module is made, see :func:`choose_engine`.
+    The engine is chosen when the module is made, see :func:`choose_engine`; unless ``GPEMSR_DCN`` forces one,
+    training on a CPU uses :func:`sampled_deform_conv2d` in torchvision's stead.
     """
 
     def __init__(self, in_channels: int, out_channels: int, deformable_groups: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, deformable_groups=deformable_groups)
         self.engine = choose_engine()
+        self.may_sample = not os.environ.get("GPEMSR_DCN")
 
     def forward(self, x: torch.Tensor, offset_feat: torch.Tensor) -> torch.Tensor:
         """``x`` (b, in, h, w) sampled where ``offset_feat`` (b, in, h, w) says -> (b, out, h, w)."""
@@ -89,7 +91,7 @@ class DeformConv(DCNv2Pack):
         offset = torch.cat((offset_y, offset_x), dim=1)
         mask = mask.sigmoid()
         if self.engine == "torchvision":
-            if x.is_cpu and torch.is_grad_enabled():
+            if self.may_sample and x.is_cpu and torch.is_grad_enabled():
                 return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)
             return deform_conv2d(x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
         mmcv_conv: Callable = import_module("mmcv.ops").modulated_deform_conv2d

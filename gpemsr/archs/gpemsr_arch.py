@@ -172,7 +172,7 @@ class GPEMSR(OptionChecked, nn.Module):
         self.conv_hr = conv3(hr_feat, hr_feat)
         self.conv_last = conv3(hr_feat, 1)
         self.lrelu = nn.LeakyReLU(0.1, inplace=True)
-        start_weights(self, frozen=("prior", "perceptual", "flow"))
+        start_weights(self, own_start=("prior", "perceptual", "flow"))
 
     @classmethod
     def _check(cls, options: SimpleNamespace) -> None:

@@ -99,6 +99,12 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
     )
     y, x = ((start, stop - (stop - start) % largest) for start, stop in (y, x))
     shape = (y[1] - y[0], x[1] - x[0])
+    if not all(shape):
+        size = " x ".join(str(n) for n in volume.shape[1:])
+        raise InputError(
+            f"{volume.source}: sections of {size} pixels, or the crop of them, are too small; "
+            f"at least {largest} x {largest} fits scale {largest}"
+        )
     for scale in job.scales:
         check_degradation(shape, scale, job.degradation, **job.em)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)

@@ -41,6 +41,8 @@ class BaselineModel(StageModel, VideoBaseModel):
         if opt.get("train") and name == Bicubic.__name__:
             raise ValueError(f"network_g.type={name}: it has nothing to train; gpemsr-test tests it")
         cls.check_targets(opt)
+        if name != Bicubic.__name__:
+            cls.check_tested(opt)
         rival = ARCH_REGISTRY.get(name)
         if not isinstance(rival, Rival):
             return

@@ -39,6 +39,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
 
     Options = GPEMSRTrainOptions
     path_keys = ("pretrain_prior",)
+    prior_prefix = "prior."
     fits = {
         "network_g": ("GPEMSR",),
         "datasets.train": ("SectionWindowDataset",),
@@ -51,6 +52,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
         path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
         cls.check_prior(opt, "II")
+        cls.check_tested(opt)
         for name, dataset in opt["datasets"].items():
             frames = dataset.get("num_frame", 5)
             if frames != net.get("num_frame", 5):

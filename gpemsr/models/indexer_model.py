@@ -33,6 +33,7 @@ class LatentIndexerModel(StageModel):
 
     Options = IndexerTrainOptions
     path_keys = ("pretrain_prior",)
+    prior_prefix = "vqgan."
     fits = {
         "network_g": ("LatentIndexer",),
         "datasets.train": ("SectionPairDataset",),
@@ -43,6 +44,7 @@ class LatentIndexerModel(StageModel):
     def check_options(cls, opt: Mapping) -> None:
         """Stage II needs the result of stage I."""
         cls.check_prior(opt, "I")
+        cls.check_tested(opt)
 
     def init_training_settings(self) -> None:
         """Load the frozen stage I network; build the loss, the optimiser and the schedulers."""

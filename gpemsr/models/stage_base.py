@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -20,9 +20,23 @@ class StageModel(SRModel):
 
     Attributes:
         path_keys: keys of ``path`` beside BasicSR's.
+        prior_prefix: the part of ``network_g`` that ``path.pretrain_prior`` is loaded into.
     """
 
     path_keys: tuple[str, ...] = ()
+    prior_prefix = ""
+
+    @classmethod
+    def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
+        """(Key in ``path``, options of the network, which state of the file fits where) of what is loaded strictly."""
+        path = opt["path"]
+        for network in (key for key, options in opt.items() if key.startswith("network_") and options):
+            letter = network.removeprefix("network_")
+            if path.get(f"pretrain_{network}") and path.get(f"strict_load_{letter}", True):
+                param_key = path.get(f"param_key_{letter}", "params")
+                yield f"pretrain_{network}", opt[network], {"param_key": param_key}
+        if path.get("pretrain_prior") and opt.get("train"):
+            yield "pretrain_prior", opt["network_g"], {"prefix": cls.prior_prefix}
 
     @staticmethod
     def check_prior(opt: Mapping, stage: str) -> None:
@@ -30,6 +44,12 @@ class StageModel(SRModel):
         path = opt["path"]
         if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
             raise ValueError(f"path.pretrain_prior=null: the checkpoint of stage {stage} (net_g_*.pth)")
+
+    @staticmethod
+    def check_tested(opt: Mapping) -> None:
+        """Raise ValueError unless a test names the checkpoint that it is of."""
+        if not opt.get("train") and not opt["path"].get("pretrain_network_g"):
+            raise ValueError("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:

@@ -48,6 +48,11 @@ class VQGANModel(StageModel):
         "datasets.val": ("HRSectionDataset",),
     }
 
+    @classmethod
+    def check_options(cls, opt: Mapping) -> None:
+        """A test needs a checkpoint."""
+        cls.check_tested(opt)
+
     def init_training_settings(self) -> None:
         """Build discriminator, losses, optimisers and schedulers."""
         train = self.opt["train"]
