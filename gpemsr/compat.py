@@ -83,7 +83,8 @@ def validate_video_on_any_device() -> None:
     """Let ``VideoBaseModel`` and ``VideoRecurrentModel`` validate on the CPU and save images while training.
 
     On one device BasicSR warns that it takes the code for several: that warning is left out. It puts its table of
-    results on 'cuda'; it is made here beforehand, on the model's device, anew for each data set (so that several validation sets work), and reduced over the ranks by BasicSR as before.
+    results on 'cuda'; it is made here beforehand, on the model's device, anew for each data set (so that several
+    validation sets work), and reduced over the ranks by BasicSR as before.
     ``VideoRecurrentModel`` squeezes the item in place after ``feed_data``, which on the CPU also changes
     ``self.lq``: it is given tensors of their own shape on the same memory. With ``save_img`` in training
     BasicSR raises NotImplementedError: the pictures go to ``visualization/<set>/<folder>/<name>_<iteration>.png``.
