@@ -3,7 +3,7 @@
 What a registered class accepts is read off the class:
 
 - networks, losses, metrics: the constructor's (function's) signature and type hints;
-- data sets: ``Options`` (:class:`gpemsr.schema.DatasetOptions`); models: ``Options`` for ``train``
+- data sets: ``Options`` (:class:`gpemsr.schema.LoaderOptions`); models: ``Options`` for ``train``
   (:class:`gpemsr.schema.TrainOptions`) and, if they have it, ``ValOptions`` for ``val``;
 - models: ``fits``, if they have it, e.g. ``{"network_g": ("VQGAN",), "datasets.train": ("HRSectionDataset",)}``: the
   networks that they need and the names (or classes below these) that they can work with;

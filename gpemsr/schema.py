@@ -28,14 +28,13 @@ class IOBackend(OptionSection):
     type: Literal["lmdb", "disk"]
 
 
-class DatasetOptions(OptionSection):
+class LoaderOptions(OptionSection):
     """Keys of every data set: BasicSR's own (name, loader settings) beside the subclass's."""
 
     name: str
     type: str
     phase: str = "train"  # set by BasicSR
     scale: PositiveInt | None = None  # set by BasicSR from the top level
-    io_backend: IOBackend
     # BasicSR's loader settings
     use_shuffle: bool = True
     num_worker_per_gpu: NonNegativeInt = 0
@@ -44,6 +43,12 @@ class DatasetOptions(OptionSection):
     prefetch_mode: Literal["cpu", "cuda"] | None = None
     num_prefetch_queue: PositiveInt = 1
     pin_memory: bool = True
+
+
+class DatasetOptions(LoaderOptions):
+    """Keys of every data set of sections."""
+
+    io_backend: IOBackend
 
 
 class TrainOptions(OptionSection):

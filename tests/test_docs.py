@@ -66,6 +66,8 @@ def anchors(page: Path) -> set[str]:
 def shrink(file: Path) -> None:
     """One iteration of a small network on small crops; the data and the weights are those that the file names."""
     options = demo.to_plain(read_options(file))
+    if options["model_type"] == "AffinityModel":
+        return shrink_affinities(file, options)
     if options["model_type"] in STAGES:
         name, network = NETWORKS[STAGES[options["model_type"]]]
         options["network_g"] = {"type": name, **network}
@@ -88,6 +90,17 @@ def shrink(file: Path) -> None:
     file.write_text(yaml.safe_dump(options, sort_keys=False))
 
 
+def shrink_affinities(file: Path, options: dict) -> None:
+    """One iteration of a small network on small crops."""
+    tiny = {"MALAUNet": {"num_feat": 2, "inc_factor": 1}, "SuperhumanUNet": {"channels": [2, 2, 2, 2, 2]}}
+    options["network_g"] |= tiny[options["network_g"]["type"]]
+    options["datasets"]["train"]["crop_size"] = [4, 16, 16]
+    options["train"]["total_iter"] = options["val"]["val_freq"] = 1
+    options["logger"]["save_checkpoint_freq"] = options["logger"]["print_freq"] = 1
+    options["num_gpu"] = 0
+    file.write_text(yaml.safe_dump(options, sort_keys=False))
+
+
 @pytest.fixture
 def shell(tmp_path, monkeypatch) -> "Shell":
     """A copy of the checkout's commands and option files, with a stack of one's own."""
@@ -95,7 +108,7 @@ def shell(tmp_path, monkeypatch) -> "Shell":
         shutil.copy(CHECKOUT / name, tmp_path)
     for name in ("basicsr", "options"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
-    for folder in ("demo", "cpu_hour"):
+    for folder in ("demo", "cpu_hour", "segmentation"):
         for file in (tmp_path / "options" / folder).rglob("*.yml"):
             shrink(file)
     monkeypatch.chdir(tmp_path)
@@ -221,9 +234,16 @@ def test_baselines(shell, capsys):
         assert len(list(Path("results", name, "visualization").rglob("*.png"))) == 8
 
 
+def test_segmentation(shell):
+    pytest.importorskip("waterz", reason="the extra 'benchmark' is not installed")
+    run_page(shell, "segmentation.md")
+    for name in ("mala_demo", "superhuman_demo"):
+        assert [figure for figure in ("l_affinity", "voi", "adapted_rand") if f"{figure}: " not in log_of(name)] == []
+
+
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    run_here = {"README.md", "training.md", "data.md", "results.md", "baselines.md"}
+    run_here = {"README.md", "training.md", "data.md", "results.md", "baselines.md", "segmentation.md"}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
 

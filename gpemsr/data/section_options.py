@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from gpemsr.data.degradations import EM_DEFAULTS
 from gpemsr.errors import InputError
-from gpemsr.schema import DatasetOptions, NonNegativeFloat, NonNegativeInt, OptionSection, PositiveInt
+from gpemsr.schema import DatasetOptions, LoaderOptions, NonNegativeFloat, NonNegativeInt, OptionSection, PositiveInt
 
 PRIOR_FACTOR = 16  # HR pixels per latent vector of the prior (stage I), along y and x
 
@@ -89,7 +89,7 @@ def check_num_frame(opt: Mapping[str, Any]) -> None:
         raise ValueError(f"num_frame={num_frame}: an odd number fits")
 
 
-OptionsT = TypeVar("OptionsT", bound=DatasetOptions)
+OptionsT = TypeVar("OptionsT", bound=LoaderOptions)
 
 
 def parse_options(

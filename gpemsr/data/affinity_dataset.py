@@ -1,0 +1,154 @@
+"""Crops of a volume with the affinities of its neurons: what a network for segmentation learns from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.utils.data import Dataset
+
+from gpemsr.compat import importable_basicsr
+from gpemsr.data.affinities import affinities_of, affinity_mask
+from gpemsr.data.id_volume import CREMI_IDS, read_ids
+from gpemsr.data.section_options import parse_options
+from gpemsr.data.section_sampling import Augmentation, WorkerRandom
+from gpemsr.data.volume_reader import open_volume
+from gpemsr.errors import InputError
+from gpemsr.schema import LoaderOptions, NonNegativeInt, PositiveInt
+
+with importable_basicsr():
+    from basicsr.utils.registry import DATASET_REGISTRY
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AffinityOptions(LoaderOptions):
+    """Option keys of :class:`AffinityDataset`."""
+
+    dataroot_raw: str | list[str]
+    dataroot_ids: str | list[str] | None = None
+    ids_dataset: str = CREMI_IDS
+    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    every: PositiveInt = 1
+    crop_size: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | None = None
+    background: Literal["boundary", "ignore"] = "boundary"
+    use_hflip: bool = False
+    use_rot: bool = False
+    use_zflip: bool = False
+    contrast: Share = 0.0
+    brightness: Share = 0.0
+
+
+@DATASET_REGISTRY.register()
+class AffinityDataset(Dataset):
+    """Random crops: ``lq`` (1, z, y, x) in [0, 1], ``gt`` and ``mask`` (3, z, y, x), all float32.
+
+    ``gt`` holds the affinities of :func:`gpemsr.data.affinities.affinities_of`, ``mask`` which of them count. With
+    ``crop_size: null`` an item is a whole volume and has its ids too: ``ids`` (z, y, x) int64. An epoch has as many
+    items as disjoint crops fit. The volumes are held in memory.
+
+    Args:
+        opt: see :class:`AffinityOptions` and docs/datasets.md.
+
+    Raises:
+        InputError: an option does not fit, raw and ids do not belong together or are smaller than ``crop_size``.
+    """
+
+    Options = AffinityOptions
+
+    @classmethod
+    def check_options(cls, opt: Mapping[str, Any]) -> None:
+        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        raw, ids, sections = opt["dataroot_raw"], opt.get("dataroot_ids"), opt.get("sections")
+        if not raw:
+            raise ValueError(f"dataroot_raw={raw}: one file or more")
+        if ids is not None and len(_listed(ids)) != len(_listed(raw)):
+            raise ValueError(f"dataroot_ids={ids}: one file for each of dataroot_raw, or null (the same HDF5 files)")
+        if sections and sections[0] >= sections[1]:
+            raise ValueError(f"sections={sections}: the first section and the one after the last")
+        if opt.get("crop_size") is None:
+            for key in ("use_hflip", "use_rot", "use_zflip", "contrast", "brightness"):
+                if opt.get(key):
+                    raise ValueError(f"{key}={opt[key]}: whole volumes (crop_size: null) are not augmented")
+        elif opt.get("use_rot") and opt["crop_size"][1] != opt["crop_size"][2]:
+            raise ValueError(f"crop_size={opt['crop_size']}: with use_rot, y and x alike")
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        self.opt = opt
+        self._options = options = parse_options(self.Options, opt, self.check_options)
+        raws = _listed(options.dataroot_raw)
+        self.names = [Path(path).stem for path in raws]
+        self._volumes = [
+            self._read(raw, ids) for raw, ids in zip(raws, _listed(options.dataroot_ids or raws), strict=True)
+        ]
+        self._items = [
+            volume for volume, (_, ids) in enumerate(self._volumes) for _ in range(self._count(ids.shape, raws[volume]))
+        ]
+        self._random = WorkerRandom()
+
+    def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray]:
+        options = self._options
+        with open_volume(raw_path) as volume:
+            start, stop = options.sections or (0, volume.shape[0])
+            if stop > volume.shape[0]:
+                raise InputError(f"{raw_path}: {volume.shape[0]} sections, too few for sections={options.sections}")
+            raw = np.stack([volume.section(z) for z in range(start, stop, options.every)])
+        ids = read_ids(ids_path, slice(start, stop, options.every), options.ids_dataset)
+        if ids.shape != raw.shape:
+            raise InputError(f"{ids_path}: ids {ids.shape} of {raw_path} {raw.shape}; the same shape fits")
+        return raw, ids
+
+    def _count(self, shape: tuple[int, ...], path: str) -> int:
+        crop = self._options.crop_size
+        if crop is None:
+            return 1
+        if any(size > whole for size, whole in zip(crop, shape, strict=True)):
+            raise InputError(f"{path}: crop_size={crop} of {shape} voxels (z, y, x); at most these fit")
+        return math.prod(whole // size for size, whole in zip(crop, shape, strict=True))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
+        raw, ids = self._volumes[self._items[index]]
+        if self._options.crop_size is not None:
+            raw, ids = self._crop(raw, ids)
+        grey = raw.astype(np.float32) / np.iinfo(raw.dtype).max
+        item: dict[str, torch.Tensor | str] = {
+            "lq": torch.from_numpy(self._change_grey(grey)[None]),
+            "gt": torch.from_numpy(affinities_of(ids)),
+            "mask": torch.from_numpy(affinity_mask(ids, self._options.background == "ignore")),
+            "lq_path": self.names[self._items[index]],
+        }
+        if self._options.crop_size is None:
+            item["ids"] = torch.from_numpy(np.unique(ids, return_inverse=True)[1].reshape(ids.shape) + (ids.min() > 0))
+        return item
+
+    def _crop(self, raw: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A random crop, flipped and rotated; ids first, affinities after, so that they point the right way."""
+        options, rng = self._options, self._random()
+        starts = [rng.randint(0, whole - size) for size, whole in zip(options.crop_size or (), ids.shape, strict=True)]
+        crop = tuple(slice(start, start + size) for start, size in zip(starts, options.crop_size or (), strict=True))
+        turn = Augmentation.draw(rng, options.use_hflip, options.use_rot)
+        step = -1 if options.use_zflip and rng.random() < 0.5 else 1
+        return (np.ascontiguousarray(turn(raw[crop][::step])), np.ascontiguousarray(turn(ids[crop][::step])))
+
+    def _change_grey(self, grey: np.ndarray) -> np.ndarray:
+        """Contrast by a factor of 1 +- ``contrast`` about the mean, brightness by +- ``brightness``."""
+        options = self._options
+        if not options.contrast and not options.brightness:
+            return grey
+        rng = self._random()
+        factor = 1 + rng.uniform(-options.contrast, options.contrast)
+        shift = rng.uniform(-options.brightness, options.brightness)
+        mean = grey.mean()
+        return np.clip((grey - mean) * np.float32(factor) + mean + np.float32(shift), 0, 1)
+
+
+def _listed(paths: str | list[str]) -> list[str]:
+    return [paths] if isinstance(paths, str) else paths

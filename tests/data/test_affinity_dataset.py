@@ -1,0 +1,136 @@
+"""Crops with affinities."""
+
+import random
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from gpemsr.data.affinities import affinities_of, affinity_mask
+from gpemsr.data.affinity_dataset import AffinityDataset
+from gpemsr.data.id_volume import read_ids
+from gpemsr.errors import InputError
+
+SHAPE = (8, 20, 24)
+
+
+@pytest.fixture(scope="module")
+def volume() -> tuple[np.ndarray, np.ndarray]:
+    """Raw whose grey value tells the id, so that what belongs together can be told after any turn."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 4, (4, 5, 6)).repeat(2, 0).repeat(4, 1).repeat(4, 2).astype(np.uint64)
+    return (ids * 60).astype(np.uint8), ids * np.uint64(2**40)
+
+
+@pytest.fixture
+def files(tmp_path, volume) -> dict[str, str]:
+    raw, ids = volume
+    tifffile.imwrite(tmp_path / "raw.tif", raw, photometric="minisblack")
+    tifffile.imwrite(tmp_path / "ids.tif", ids, photometric="minisblack")
+    with h5py.File(tmp_path / "v.hdf", "w") as file:
+        file["volumes/raw"], file["volumes/labels/neuron_ids"] = raw, ids
+    return {name: str(tmp_path / name) for name in ("raw.tif", "ids.tif", "v.hdf")}
+
+
+def dataset(files, kind="tif", **changes) -> AffinityDataset:
+    paths = {"dataroot_raw": files["v.hdf"]}
+    if kind == "tif":
+        paths = {"dataroot_raw": files["raw.tif"], "dataroot_ids": files["ids.tif"]}
+    return AffinityDataset({"name": "D", "type": "AffinityDataset", **paths, **changes})
+
+
+def test_an_affinity_joins_a_voxel_with_the_one_before_it_if_both_have_one_id_other_than_0():
+    ids = np.array([[[1, 1, 2, 0, 0]], [[1, 2, 2, 0, 1]]])
+    affinities = affinities_of(ids)
+    assert affinities.shape == (3, 2, 1, 5)
+    assert affinities[0].tolist() == [[[0, 0, 0, 0, 0]], [[1, 0, 1, 0, 0]]]
+    assert not affinities[1].any()
+    assert affinities[2].tolist() == [[[0, 1, 0, 0, 0]], [[0, 0, 1, 0, 0]]]
+
+
+def test_the_mask_leaves_out_what_has_no_voxel_before_it_and_on_demand_the_id_0():
+    ids = np.array([[[1, 1, 2, 0, 0]], [[1, 2, 2, 0, 1]]])
+    assert affinity_mask(ids, False)[2].tolist() == [[[0, 1, 1, 1, 1]]] * 2
+    assert affinity_mask(ids, True)[2].tolist() == [[[0, 1, 1, 0, 0]]] * 2
+    assert affinity_mask(ids, True)[0].tolist() == [[[0] * 5], [[1, 1, 1, 0, 0]]]
+
+
+@pytest.mark.parametrize("kind", ["tif", "hdf5"])
+def test_a_whole_volume_is_read_from_tiff_and_hdf5(files, volume, kind):
+    (item,) = (dataset(files, kind)[i] for i in range(1))
+    raw, ids = volume
+    torch.testing.assert_close(item["lq"], torch.from_numpy(raw / np.float32(255))[None])
+    torch.testing.assert_close(item["gt"], torch.from_numpy(affinities_of(ids)))
+    assert item["ids"].dtype == torch.int64
+    np.testing.assert_array_equal(item["ids"].numpy(), np.searchsorted(np.unique(ids), ids))
+
+
+def test_sections_and_every_choose_sections(files, volume):
+    item = dataset(files, sections=[1, 8], every=3)[0]
+    np.testing.assert_array_equal((item["lq"][0] * 255).round().numpy(), volume[0][[1, 4, 7]])
+
+
+@pytest.mark.parametrize("background", ["boundary", "ignore"])
+def test_crops_are_turned_together_with_their_affinities(files, background):
+    random.seed(0)
+    crops = dataset(files, crop_size=[4, 12, 12], background=background, use_hflip=True, use_rot=True, use_zflip=True)
+    assert len(crops) == 2 * 1 * 2
+    seen = set()
+    for _ in range(20):
+        item = crops[0]
+        ids = (item["lq"][0] * 255 / 60).round().numpy().astype(int)
+        np.testing.assert_array_equal(item["gt"].numpy(), affinities_of(ids))
+        np.testing.assert_array_equal(item["mask"].numpy(), affinity_mask(ids, background == "ignore"))
+        assert item["lq"].shape == (1, 4, 12, 12)
+        assert "ids" not in item
+        seen.add(ids.tobytes())
+    assert len(seen) > 10
+
+
+def test_grey_values_change_but_not_affinities(files):
+    random.seed(0)
+    whole = [8, 20, 24]
+    plain = dataset(files, crop_size=whole)[0]
+    changed = dataset(files, crop_size=whole, contrast=0.3, brightness=0.2)[0]
+    assert torch.equal(plain["gt"], changed["gt"])
+    assert 0.01 < (plain["lq"] - changed["lq"]).abs().mean() < 0.4
+    assert changed["lq"].min() >= 0
+    assert changed["lq"].max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop_size": [9, 8, 8]}, "crop_size"),
+        ({"crop_size": [4, 8]}, "crop_size"),
+        ({"crop_size": [4, 8, 12], "use_rot": True}, "crop_size"),
+        ({"sections": [3, 3]}, "sections"),
+        ({"sections": [0, 9]}, "sections"),
+        ({"contrast": 0.1}, "contrast=0.1: whole volumes"),
+        ({"dataroot_ids": ["a", "b"]}, "dataroot_ids"),
+        ({"background": "other"}, "background"),
+    ],
+)
+def test_what_does_not_fit_is_named(files, changes, message):
+    with pytest.raises(InputError, match=message) as refused:
+        dataset(files, **changes)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["absent.tif", "text.tif", "float.tif", "negative.tif", "flat.tif", "empty.hdf", "a.txt"]
+)
+def test_ids_that_are_none_are_refused_with_the_file(tmp_path, name):
+    path = tmp_path / name
+    arrays = {"float.tif": np.ones((2, 3, 4), np.float32), "negative.tif": -np.ones((2, 3, 4), np.int32)}
+    arrays["flat.tif"] = np.ones((3, 4), np.uint16)
+    if name in arrays:
+        tifffile.imwrite(path, arrays[name], photometric="minisblack")
+    elif name == "empty.hdf":
+        h5py.File(path, "w").close()
+    elif name != "absent.tif":
+        path.write_text("no ids")
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        read_ids(path)
