@@ -149,7 +149,7 @@ def test_gaps_of_a_folder_are_recorded(tmp_path):
     [
         ({"scales": [4, 6]}, "multiple of the others"),
         ({"scales": [1]}, "integers of 2 or more"),
-        ({"scales": [64]}, "does not divide by scale 64"),
+        ({"scales": [64]}, "at least 64 x 64 fits scale 64"),
         ({"every": 0}, "every 0"),
         ({"tile": 10}, "multiple of the largest scale 4"),
         ({"seed": -1}, "seed -1"),
