@@ -69,3 +69,7 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     place = Place(file, "network_g")
     check_call(check_registered(ARCH_REGISTRY, bare["type"], place / "type"), bare, place)
     return weightless(bare)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
