@@ -82,7 +82,7 @@ class ResidualModule(nn.Module):
 def conv_norm(c_in: int, c_out: int, kernel: tuple[int, int, int]) -> nn.Sequential:
     """A convolution that keeps the size, batch normalisation and ELU."""
     return nn.Sequential(
-        nn.Conv3d(c_in, c_out, kernel, padding=tuple(size // 2 for size in kernel), bias=False),
+        nn.Conv3d(c_in, c_out, kernel, padding="same", bias=False),
         nn.BatchNorm3d(c_out),
         nn.ELU(inplace=True),
     )
