@@ -55,7 +55,7 @@ def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
 
 
 def unwrap(loaded: Any, param_key: str | None = None) -> State:
-    """The bare state dict of a loaded checkpoint: out of ``params`` or ``params_ema``, without ``module.``.
+    """The bare state dict of a loaded checkpoint: of ``params``, ``params_ema`` or MMagic's generator, without ``module.``.
 
     Args:
         loaded: a state dict, or a dict that holds one.
@@ -70,6 +70,10 @@ def unwrap(loaded: Any, param_key: str | None = None) -> State:
         if isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
             break
+    else:
+        if isinstance(loaded.get("state_dict"), Mapping):  # MMagic's: the network beside losses and counters
+            prefix = "generator."
+            loaded = {k.removeprefix(prefix): v for k, v in loaded["state_dict"].items() if k.startswith(prefix)}
     strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
     if strange or not loaded:
         raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}, where names with tensors fit")

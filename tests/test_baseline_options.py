@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 import torch
-from rivals import EACH_FILE, FILES, OPTIONS, demo_file
+from rivals import EACH_FILE, FILES, OPTIONS, demo_file, randomise
 from tiny_stages import trainable
 
 import gpemsr
+from gpemsr.cli.demo import to_plain
 from gpemsr.cli.parameters import build
 from gpemsr.options import read_options
 
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402
+from basicsr.utils.registry import ARCH_REGISTRY  # noqa: E402
 
+from gpemsr.archs.lifted import RECURRENT, SINGLE, OwnOptions  # noqa: E402
+
+EACH_RIVAL = pytest.mark.parametrize("file", [pytest.param(p.values[0], marks=p.marks) for p in EACH_FILE[:9]])
 SAME_AS_STAGE_THREE = ("datasets", "val", "logger", "scale", "manual_seed", "num_gpu", "dist_params")
 TOOLBOX_X4 = {  # parameters of the toolboxes' own x4 networks of three channels
     "edvr": 20_633_827,
@@ -60,7 +67,27 @@ def test_networks_of_the_published_size_super_resolve(file, scale):
     assert sr.isfinite().all()
 
 
-@pytest.mark.parametrize("file", [p.values[0] for p in EACH_FILE if p.values[1] == 8])
+@EACH_RIVAL
+def test_at_x4_and_the_published_size_they_compute_what_the_toolboxs_do(file):
+    section = to_plain(read_options(OPTIONS / "baselines" / f"{file}_x8.yml")["network_g"])
+    rival = ARCH_REGISTRY.get(section.pop("type"))
+    whole = {"whole_stack": True} if rival.takes == RECURRENT else {}
+    ours = rival(**section | {"scale": 4, "channels": 3, **whole}).eval()
+    own = {field.name for field in fields(OwnOptions)}
+    options = {key: value for key, value in section.items() if key not in own}
+    options |= dict.fromkeys(rival.channel_options, 3) | ({rival.scale_option: 4} if rival.scale_option else {})
+    theirs = randomise(rival.load()(**rival.defaults | options))
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    size = {"basicvsr_plusplus": 64, "basicvsr": 36, "iconvsr": 36}.get(file, 16)
+    sections = 1 if rival.takes == SINGLE else max(2, rival.window(ours.options)[0])
+    lq = torch.rand(1, sections, 3, size, size)
+    with torch.no_grad():
+        expected = theirs(lq[:, 0] if rival.takes == SINGLE else lq)
+        expected = expected[0] if isinstance(expected, tuple) else expected
+        torch.testing.assert_close(ours(lq), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+
+
+@EACH_RIVAL
 def test_published_sizes_are_the_toolboxs(file):
     section = read_options(OPTIONS / "baselines" / f"{file}_x8.yml")["network_g"]
     assert learned(build({**section, "scale": 4, "channels": 3}, file)) == TOOLBOX_X4[file]
