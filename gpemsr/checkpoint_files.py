@@ -55,7 +55,7 @@ def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
 
 
 def unwrap(loaded: Any, param_key: str | None = None) -> State:
-    """The bare state dict of a loaded checkpoint: of ``params``, ``params_ema`` or MMagic's generator, without ``module.``.
+    """The bare state dict of a loaded checkpoint: ``params``, ``params_ema``, MMagic's generator; without ``module.``.
 
     Args:
         loaded: a state dict, or a dict that holds one.

@@ -53,13 +53,19 @@ def test_it_trains_validates_saves_and_resumes(make_run, file, scale):
     assert all(torch.equal(value, expected[key]) for key, value in resumed.net_g.state_dict().items())
 
 
-def test_published_x4_weights_start_what_fits(make_run):
+@pytest.mark.parametrize("toolbox", ["basicsr", "mmagic"])
+def test_published_x4_weights_start_what_fits(make_run, toolbox):
+    """As BasicSR's files hold them, and as MMagic's do."""
     run = make_run("edsr")
     run.options["network_g"] |= {"num_feat": 8, "num_block": 1}
     from basicsr.archs.edsr_arch import EDSR
 
     published = EDSR(3, 3, num_feat=8, num_block=1).state_dict()
-    torch.save({"params": published, "params_ema": published}, run.folder / "x4.pth")
+    files = {
+        "basicsr": {"params": published, "params_ema": published},
+        "mmagic": {"meta": {"iter": 1}, "state_dict": {f"generator.{key}": value for key, value in published.items()}},
+    }
+    torch.save(files[toolbox], run.folder / "x4.pth")
     run.options["path"] |= {"pretrain_network_g": str(run.folder / "x4.pth"), "strict_load_g": False}
     state = run.model().net_g.state_dict()
     same = {key for key in published if published[key].shape == state[key].shape}
