@@ -39,7 +39,7 @@ def refused(stage: int, folder: Path, capsys, *forced: str, is_train: bool = Tru
     assert ended.value.code == 2
     assert before.is_file() and not Path("tb_logger").exists()
     assert [path.name for path in Path("experiments").iterdir()] == [options["name"]]
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
     return line
 
 
