@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from basicsr.models.base_model import BaseModel
 from basicsr.models.video_base_model import VideoBaseModel
+from basicsr.models.video_recurrent_model import VideoRecurrentModel
 from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
 from gpemsr.archs.baselines_arch import RIVALS, Bicubic
-from gpemsr.archs.lifted import Rival
+from gpemsr.archs.lifted import RECURRENT, Rival
 from gpemsr.models.stage_base import StageModel
 from gpemsr.schema import TrainOptions
 
@@ -48,8 +49,11 @@ class BaselineModel(StageModel, VideoBaseModel):
             return
         complete = rival.complete(options)
         if getattr(complete, "whole_stack", False):
-            raise ValueError("network_g.whole_stack=true: only in a test with model_type: VideoRecurrentModel")
+            raise ValueError("network_g.whole_stack=true: only in a test with model_type: BaselineStackModel")
         for key, dataset in opt["datasets"].items():
+            if dataset["type"] == "SectionStackTestDataset":
+                fits = "SectionWindowTestDataset fits; whole stacks need model_type: BaselineStackModel"
+                raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {fits}")
             try:
                 rival.check_window(dataset.get("num_frame", 5), complete)
             except ValueError as error:
@@ -60,3 +64,29 @@ class BaselineModel(StageModel, VideoBaseModel):
         if not any(True for _ in net.parameters()):
             return net.to(self.device)
         return BaseModel.model_to_device(self, net)
+
+
+@MODEL_REGISTRY.register()
+class BaselineStackModel(VideoRecurrentModel):
+    """Test of a recurrent network on whole stacks: BasicSR's model, with options that are checked."""
+
+    fits = {
+        "network_g": tuple(rival.name for rival in RIVALS if rival.takes == RECURRENT),
+        "datasets.val": ("SectionStackTestDataset",),
+        "datasets.test": ("SectionStackTestDataset",),
+    }
+
+    @classmethod
+    def check_options(cls, opt: Mapping) -> None:
+        """A test, with HR sections, of a trained network that returns all sections."""
+        if opt.get("train"):
+            raise ValueError("model_type=BaselineStackModel: it tests; train with BaselineModel")
+        if not opt["network_g"].get("whole_stack"):
+            raise ValueError("network_g.whole_stack=false: true, since every section of a stack is scored")
+        StageModel.check_targets(opt)
+        StageModel.check_tested(opt)
+
+    @classmethod
+    def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
+        """As those of the models of the stages."""
+        return StageModel.checkpoints(opt)

@@ -1,6 +1,7 @@
 """The networks that GPEMSR is compared with, at the demo's size, through BasicSR's loop."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -9,8 +10,13 @@ from stage_runs import Run, train
 from tiny_stages import stage_options, write_sections
 from torch.utils.data import default_collate
 
+import gpemsr
 from gpemsr.config import check_options
 from gpemsr.errors import InputError
+from gpemsr.inputs import check_inputs
+
+gpemsr.register()
+from basicsr.archs import build_network  # noqa: E402
 
 SECTIONS, SIDE = 2, 32
 
@@ -101,10 +107,10 @@ def test_windows_of_another_length_than_the_networks_are_refused(make_run, file,
         check_options(run.options, "my.yml", is_train=True)
 
 
-def test_whole_stacks_are_for_basicsrs_recurrent_model(make_run):
+def test_whole_stacks_are_for_the_model_of_them(make_run):
     run = make_run("basicvsr")
     run.options["network_g"]["whole_stack"] = True
-    with pytest.raises(InputError, match=r"network_g.whole_stack=true: only in a test with model_type: VideoRecurrent"):
+    with pytest.raises(InputError, match=r"network_g.whole_stack=true: only in a test with model_type: BaselineStack"):
         check_options(run.options, "my.yml", is_train=True)
 
 
@@ -125,8 +131,37 @@ def test_validation_needs_hr_sections(make_run):
 def test_a_whole_stack_is_tested_at_once(make_run):
     run = make_run("test_basicvsr_stack")
     run.options["datasets"]["val"] = run.options["datasets"].pop("test") | {"type": "SectionStackTestDataset"}
-    run.options["path"] = {}
+    net = build_network(run.options["network_g"])
+    torch.save({"params_ema": net.state_dict()}, run.folder / "net.pth")
+    run.options["path"]["pretrain_network_g"] = str(run.folder / "net.pth")
     check_options(run.options, "my.yml", is_train=False)
+    check_inputs(run.options, "my.yml")
     model = run.model(is_train=False)
     assert math.isfinite(run.validate(model, save_img=True).Scalars("metrics/psnr")[0].value)
     assert len(list((run.folder / "visualization").rglob("*.png"))) == SECTIONS
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "line"),
+    [
+        ("network_g", "whole_stack", False, "network_g.whole_stack=false: true"),
+        ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: the checkpoint to test"),
+        ("network_g", "type", "SectionEDSR", 'network_g.type="SectionEDSR"'),
+    ],
+)
+def test_a_test_of_whole_stacks_that_does_not_fit_is_refused(make_run, section, key, value, line):
+    run = make_run("test_basicvsr_stack")
+    run.options["path"]["pretrain_network_g"] = str(run.folder)
+    run.options["datasets"]["test"]["type"] = "SectionStackTestDataset"
+    run.options[section][key] = value
+    with pytest.raises(InputError, match=f"^my.yml: {re.escape(line)}"):
+        check_options(run.options, "my.yml", is_train=False)
+
+
+def test_windows_are_not_scored_on_whole_stacks(make_run):
+    run = make_run("edsr")
+    run.options["datasets"]["val"]["type"] = "SectionStackTestDataset"
+    with pytest.raises(
+        InputError, match=r"^my.yml: datasets.val.type=SectionStackTestDataset: SectionWindowTestDataset"
+    ):
+        check_options(run.options, "my.yml", is_train=True)
