@@ -35,12 +35,16 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
     for key, section in (options.get("train") or {}).items():
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
-    model = MODEL_REGISTRY.get(options["model_type"])
-    for key, network, state_of in getattr(model, "checkpoints", lambda _: ())(options):
+    check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
+
+
+def check_checkpoints(model: type, options: Mapping[str, Any], place: Place) -> None:
+    """Refuse checkpoints of ``options["path"]``, which is at ``place``, that the model's networks do not fit."""
+    for key, network, part in getattr(model, "checkpoints", lambda _: ())(options):
         try:
-            check_state(options["path"][key], network, **state_of)
+            check_state(options["path"][key], network, **part)
         except InputError as error:
-            raise InputError(f"{file}: path.{key}={options['path'][key]}: {error}") from None
+            raise InputError(f"{place.file}: {(place / key).key}={options['path'][key]}: {error}") from None
 
 
 def _check_loss(section: Mapping[str, Any], place: Place) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gpemsr.archs.lifted import SINGLE
 from gpemsr.cli.demo import to_plain
 from gpemsr.options import read_options
 
@@ -49,6 +50,19 @@ EACH_FILE = [
 def demo_file(file: str, scale: int) -> dict:
     """Options of ``options/demo/baselines``."""
     return to_plain(read_options(OPTIONS / "demo" / "baselines" / f"{file}_x{scale}.yml"))
+
+
+@torch.no_grad()
+def assert_same_result(ours: torch.nn.Module, theirs: torch.nn.Module, size: int) -> None:
+    """A lifted network at x4 and the toolbox's, with the same weights, on random sections of three channels."""
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    rival = ours.rival
+    single = rival.takes == SINGLE
+    sections = 1 if single else max(2, rival.window(ours.options)[0])
+    lq = torch.rand(1, sections, 3, size, size)
+    expected = theirs(lq[:, 0] if single else lq)
+    expected = expected[0] if isinstance(expected, tuple) else expected
+    torch.testing.assert_close(ours(lq), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
 @torch.no_grad()

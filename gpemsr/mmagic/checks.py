@@ -7,8 +7,7 @@ from typing import Any
 
 from mmagic.registry import DATASETS, MODELS
 
-from gpemsr.checkpoints import check_state
-from gpemsr.errors import InputError
+from gpemsr.inputs import check_checkpoints
 from gpemsr.mmagic.editor import GPEMSREditor
 from gpemsr.models.gpemsr_model import GPEMSRModel
 from gpemsr.option_checks import (
@@ -81,16 +80,7 @@ def _check_editor(
     if is_train:
         options["train"] = {"contextual_opt": model.get("contextual_loss")}
     check_own(lambda: _under_our_keys(options), top)
-    fits = {
-        "pretrain_prior": {"prefix": "prior."},
-        "pretrain_network_g": {"param_key": model.get("param_key_g", "params")},
-    }
-    for key, part in fits.items():
-        if model.get(key):
-            try:
-                check_state(model[key], model["generator"], **part)
-            except InputError as error:
-                raise InputError(f"{top.file}: model.{key}={model[key]}: {error}") from None
+    check_checkpoints(GPEMSRModel, options, top / "model")
 
 
 def _under_our_keys(options: Mapping[str, Any]) -> None:
