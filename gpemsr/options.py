@@ -51,6 +51,11 @@ def read_options(path: str | Path) -> OrderedDict:
     return options
 
 
+def to_plain(value: Any) -> Any:
+    """Nested ordered mappings as plain ones, which YAML writes without tags."""
+    return {k: to_plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 def split_force_yml(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split a command line into (the other arguments, the entries ``key:key=value`` of ``--force_yml``)."""
     parser = argparse.ArgumentParser(add_help=False)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpemsr.archs.lifted import SINGLE
-from gpemsr.cli.demo import to_plain
+from gpemsr.options import to_plain
 from gpemsr.options import read_options
 
 OPTIONS = Path(__file__).resolve().parents[1] / "options"

@@ -10,7 +10,7 @@ from rivals import EACH_FILE, FILES, OPTIONS, assert_same_result, demo_file, ran
 from tiny_stages import trainable
 
 import gpemsr
-from gpemsr.cli.demo import to_plain
+from gpemsr.options import to_plain
 from gpemsr.cli.parameters import build
 from gpemsr.options import read_options
 

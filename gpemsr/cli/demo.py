@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import os
-import re
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from tqdm import tqdm
 
 from gpemsr.errors import InputError, command
-from gpemsr.options import read_options
+from gpemsr.evaluation.training_run import train
+from gpemsr.files import replaced
+from gpemsr.options import read_options, to_plain
 
 PHANTOM_SHAPE = (40, 384, 384)
 MAX_SECTIONS = 64
@@ -25,7 +22,6 @@ MAX_SIDE = 1024
 HELD_BACK = 0.2
 MIN_SECTIONS = 10
 MIN_SIDE = 64  # HR pixels, where the training crops are smaller
-ITERATION = re.compile(r"iter: *([\d,]+)")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seconds = {}
     for name in names:
         write_options(arguments.options / f"{name}.yml", out)
-        seconds[name] = train(name, out)
+        seconds[name] = train(name, out).seconds
     evaluate(arguments, names[-1], seconds)
     return 0
 
@@ -162,32 +158,6 @@ def write_options(source: Path, out: Path) -> None:
     (folder / source.name).write_text(yaml.safe_dump(options, sort_keys=False))
 
 
-def to_plain(value):
-    """Nested ordered mappings as plain ones, which YAML writes without tags."""
-    return {k: to_plain(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def train(name: str, out: Path) -> float:
-    """Run ``gpemsr-train`` on ``<out>/options/<name>.yml`` in ``out`` with a progress bar; returns seconds."""
-    options = yaml.safe_load((out / "options" / f"{name}.yml").read_text())
-    start = time.monotonic()
-    command_line = [sys.executable, "-m", "gpemsr.train", "-opt", f"options/{name}.yml"]
-    log = out / f"{name}.log"
-    with (
-        log.open("w", buffering=1) as sink,
-        subprocess.Popen(command_line, cwd=out, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        tqdm(total=options["train"].get("total_iter"), desc=name, unit="it", disable=None) as bar,
-    ):
-        for line in process.stdout or ():
-            sink.write(line)
-            if match := ITERATION.search(line):
-                bar.update(int(match[1].replace(",", "")) - bar.n)
-    if process.returncode:
-        last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
-        raise InputError(f"{name} failed, see {log}: {' '.join(last)}")
-    return time.monotonic() - start
-
-
 def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]) -> None:
     """Super-resolve the held-back sections; write ``sr.tif``, ``scores.csv``, ``results.md``, ``comparison.png``."""
     from gpemsr import register
@@ -238,19 +208,6 @@ def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]
         plot_comparison(gains[len(gains) // 2], file, pixel_size, arguments.note)
     print(text)
     print(f"Written: {out / 'sr.tif'}, {out / 'comparison.png'}, {out / 'results.md'}, {out / 'scores.csv'}")
-
-
-@contextlib.contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A name to write under, which becomes ``path`` if the block ends well."""
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def report(rows: list[list], used: int, num_codes: int, perplexity: float, seconds: dict[str, float]) -> str:

@@ -1,0 +1,33 @@
+"""``gpemsr-benchmark-train``: train several methods on the same sections with the same CPU time."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from gpemsr.errors import command
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parse = argparse.ArgumentParser(
+        prog="gpemsr-benchmark-train",
+        description="Train the methods that an option file lists, each for the same number of core-minutes: the time "
+        "of an iteration is measured first, and schedules are stretched to fit. Trained methods are not trained again.",
+    )
+    parse.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train.yml")
+    return parse
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    from gpemsr.evaluation.equal_budget import EqualBudget, read_budget
+
+    EqualBudget(read_budget(arguments.opt)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,227 @@
+"""Training several methods with the same budget of CPU time, from their own option files."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import Field
+from tqdm import tqdm
+
+from gpemsr.errors import InputError
+from gpemsr.evaluation.iteration_cost import iteration_seconds
+from gpemsr.evaluation.training_run import train
+from gpemsr.files import replaced
+from gpemsr.option_checks import Place, check_path, check_schema
+from gpemsr.options import read_options, to_plain
+from gpemsr.schema import OptionSection, PositiveInt
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Minutes = Annotated[float, Field(gt=0)]
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ROUNDS = 2  # of measuring, interleaved, so that a slow minute of the machine holds no method back
+STEPS = 8  # iterations measured a round
+
+
+class SectionRoots(OptionSection):
+    """HR and LR sections: LMDBs made by ``gpemsr-lmdb``."""
+
+    dataroot_gt: str
+    dataroot_lq: str
+
+
+class BudgetData(OptionSection):
+    """What all methods train and are validated on."""
+
+    train: SectionRoots
+    val: SectionRoots
+
+
+class BudgetStage(OptionSection):
+    """One training: its option file, and its share of the method's budget."""
+
+    options: str
+    share: Share = 1.0
+
+
+class BudgetMethod(OptionSection):
+    """A method: trainings one after the other, each picking up the experiment of the one before by its name.
+
+    An experiment is named after its option file; methods may share some.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    stages: Annotated[list[BudgetStage], Field(min_length=1)]
+
+
+class BudgetOptions(OptionSection):
+    """An option file of ``gpemsr-benchmark-train``.
+
+    Attributes:
+        folder: where experiments, logs and the record of each method go.
+        core_minutes: CPU time of each method, all of its stages together; one thread works.
+        workers: trainings at a time.
+        data: the sections, in place of those of the methods' option files.
+        methods: what to train.
+    """
+
+    folder: str
+    core_minutes: Minutes
+    workers: PositiveInt = 1
+    data: BudgetData
+    methods: Annotated[list[BudgetMethod], Field(min_length=1)]
+
+
+def read_budget(path: str | Path) -> BudgetOptions:
+    """Read and check an option file.
+
+    Raises:
+        InputError: a key, a value, a file, or shares of more than the whole do not fit.
+    """
+    section, place = to_plain(read_options(path)), Place(str(path))
+    check_schema(BudgetOptions, section, place)
+    options = BudgetOptions.model_validate(section)
+    for part in ("train", "val"):
+        for key, root in section["data"][part].items():
+            check_path(root, place / "data" / part / key)
+    for index, method in enumerate(options.methods):
+        here = place / "methods" / index
+        for number, stage in enumerate(method.stages):
+            check_path(stage.options, here / "stages" / number / "options")
+        total = sum(stage.share for stage in method.stages)
+        if abs(total - 1) > 1e-6:
+            (here / "stages").fail([s.share for s in method.stages], "shares that add up to 1 fit")
+    names = [method.name for method in options.methods]
+    if len(set(names)) < len(names):
+        (place / "methods").fail(names, "names that differ fit")
+    return options
+
+
+def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
+    """Options of a training of another length: whatever is a number of iterations grows or shrinks with it.
+
+    It is validated and saved once, at its end.
+    """
+    changed = copy.deepcopy(dict(options))
+    section = changed["train"]
+    factor = total_iter / section["total_iter"]
+    for key, value in section.items():
+        if key.endswith("_start_iter") or (key == "warmup_iter" and value > 0):
+            section[key] = round(value * factor)
+    scheduler = section["scheduler"]
+    for key in ("periods", "milestones"):
+        if key in scheduler:
+            scheduler[key] = [max(1, round(value * factor)) for value in scheduler[key]]
+    if "periods" in scheduler:
+        scheduler["periods"][-1] += max(0, total_iter - sum(scheduler["periods"]))
+    section["total_iter"] = total_iter
+    changed["val"]["val_freq"] = total_iter
+    changed["logger"]["save_checkpoint_freq"] = total_iter
+    return changed
+
+
+class EqualBudget:
+    """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
+
+    ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
+
+    Args:
+        options: what to train.
+    """
+
+    def __init__(self, options: BudgetOptions) -> None:
+        self.options = options
+        self.folder = Path(options.folder)
+        self.stages = {
+            stage_name(stage): self._complete(stage) for method in options.methods for stage in method.stages
+        }
+        self._locks = {name: threading.Lock() for name in self.stages}
+
+    def _complete(self, stage: BudgetStage) -> dict[str, Any]:
+        """The content of a stage's option file, with the data of the comparison."""
+        section = to_plain(read_options(stage.options))
+        section["name"] = stage_name(stage)
+        for part in ("train", "val"):
+            roots = getattr(self.options.data, part)
+            for key in ("dataroot_gt", "dataroot_lq"):
+                if key in section["datasets"][part]:
+                    section["datasets"][part][key] = os.path.relpath(getattr(roots, key), self.folder)
+        return section
+
+    def run(self) -> None:
+        """Measure what an iteration of each stage takes, then train the methods, several at a time."""
+        for part in ("options", "trainings"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        seconds = self.measure()
+        with ThreadPoolExecutor(self.options.workers) as pool:
+            for finished in [
+                pool.submit(self._train, method, seconds, index % self.options.workers)
+                for index, method in enumerate(self.options.methods)
+            ]:
+                finished.result()
+
+    def measure(self) -> dict[str, float]:
+        """CPU seconds of an iteration of each stage; kept, so that a run that goes on has the same plan."""
+        file = self.folder / "trainings" / "seconds_per_iteration.json"
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        missing = [name for name in self.stages if known.get(name, {}).get("of") != fingerprint(self.stages[name])]
+        jobs = [(name, self.stages[name], str(self.folder), STEPS) for _ in range(ROUNDS) for name in missing]
+        found: dict[str, list[float]] = {name: [] for name in missing}
+        if jobs:
+            pool = multiprocessing.get_context("spawn").Pool(
+                self.options.workers, initializer=os.environ.update, initargs=(ONE_THREAD,)
+            )
+            with pool:
+                results = pool.imap(_measure, jobs, chunksize=1)
+                for (name, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
+                    found[name].append(value)
+        for name, values in found.items():
+            known[name] = {"seconds": min(values), "of": fingerprint(self.stages[name])}
+        with replaced(file) as temporary:
+            temporary.write_text(json.dumps(known, indent=1))
+        return {name: known[name]["seconds"] for name in self.stages}
+
+    def _train(self, method: BudgetMethod, seconds: Mapping[str, float], position: int) -> None:
+        for stage in method.stages:
+            name = stage_name(stage)
+            total = max(1, round(stage.share * self.options.core_minutes * 60 / seconds[name]))
+            options = rescaled(self.stages[name], total)
+            record = self.folder / "trainings" / f"{name}.json"
+            with self._locks[name]:
+                if record.is_file() and json.loads(record.read_text())["of"] == fingerprint(options):
+                    continue
+                (self.folder / "options" / f"{name}.yml").write_text(yaml.safe_dump(options, sort_keys=False))
+                usage = train(name, self.folder, ONE_THREAD, position)
+                found = {"iterations": total, "core_minutes": usage.core_seconds / 60, "of": fingerprint(options)}
+                with replaced(record) as temporary:
+                    temporary.write_text(json.dumps(found, indent=1))
+
+
+def stage_name(stage: BudgetStage) -> str:
+    """A stage's experiment is named after its option file."""
+    return Path(stage.options).stem
+
+
+def fingerprint(value: Any) -> str:
+    """A word that changes when plain data does."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _measure(job: tuple[str, dict[str, Any], str, int]) -> float:
+    name, options, folder, steps = job
+    try:
+        return iteration_seconds(options, Path(folder), steps)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"{name}: {' '.join(str(error).split())}") from None
+
+
