@@ -1,0 +1,42 @@
+"""``gpemsr-benchmark``: compare methods on one test set: image quality, resolution, segmentation, cost; one report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpemsr.errors import command
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parse = argparse.ArgumentParser(
+        prog="gpemsr-benchmark",
+        description="Super-resolve a test set with every method that an option file lists, score the results, and "
+        "write report.html, report.md, summary.csv and sections.csv. Rows that are finished are not done again.",
+    )
+    parse.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/x8.yml")
+    return parse
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; returns the exit code: 0, or 1 if a row has no figures."""
+    arguments = parser().parse_args(argv)
+    from gpemsr.evaluation.benchmark import Benchmark
+    from gpemsr.evaluation.benchmark_options import read_benchmark
+    from gpemsr.evaluation.report import write_report
+
+    options = read_benchmark(arguments.opt)
+    errors = Benchmark(options, arguments.opt).run()
+    write_report(Path(options.out))
+    for error in errors:
+        print(f"no figures for {error}", file=sys.stderr)
+    print(f"Written: {Path(options.out) / 'report.html'}, report.md, summary.csv, sections.csv, figures/")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,206 @@
+"""The benchmark: every method on one test set, row by row; what is finished is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import shlex
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from tqdm import tqdm
+
+from gpemsr.data.section_store import SectionStore, open_section_store
+from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
+from gpemsr.evaluation.benchmark_row import failed_row, run_row, to_8_bit
+from gpemsr.evaluation.equal_budget import fingerprint
+from gpemsr.evaluation.measures import require_measures
+from gpemsr.evaluation.segmentation import require
+from gpemsr.files import replaced
+
+LIBRARIES = ("gpemsr", "basicsr", "torch", "torchvision", "numpy", "scipy", "scikit-image", "piq", "waterz")
+
+
+class Benchmark:
+    """Runs the rows of a :class:`BenchmarkOptions` and writes what the report is made of.
+
+    ``<out>/benchmark.json`` with ``hr.tif``, ``lr.tif``, ``ids.tif``; ``<out>/rows/<slug>/row.json`` with ``sr.tif``
+    and ``segmentation_*.tif``. A row is done again if anything that it depends on has changed, or if it has an error.
+
+    Args:
+        options: what to compare.
+        file: the option file, for the report.
+    """
+
+    def __init__(self, options: BenchmarkOptions, file: str) -> None:
+        require_measures()
+        if options.segmentation is not None:
+            require("waterz", "cc3d")
+        self.options = options
+        self.file = file
+        self.out = Path(options.out)
+        self.store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
+
+    def run(self) -> list[str]:
+        """Run what is not finished; returns the errors, one line for each row that has one."""
+        (self.out / "rows").mkdir(parents=True, exist_ok=True)
+        self._write_common()
+        methods: list[Method | None] = list(self.options.methods)
+        if self.options.segmentation is not None:
+            methods.append(None)
+        errors = []
+        with tqdm(methods, desc=self.options.name, unit="row", disable=None) as bar:
+            for method in bar:
+                name = method.name if method else HR.upper()
+                bar.set_postfix_str(name)
+                if (error := self._run_row(name, method)) is not None:
+                    errors.append(f"{name}: {error}")
+        return errors
+
+    def _run_row(self, name: str, method: Method | None) -> str | None:
+        """Run a row in a process of its own unless it is finished; its error, if it has one."""
+        folder = self.out / "rows" / slug(name)
+        of = self._of(method)
+        row = _read(folder / "row.json")
+        if row is not None and row.get("of") == of and row["error"] is None:
+            return None
+        process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of))
+        process.start()
+        try:
+            process.join()
+        finally:
+            if process.is_alive():
+                process.terminate()
+                process.join()
+        row = _read(folder / "row.json")
+        if process.exitcode or row is None or row.get("of") != of:
+            how = f"signal {-process.exitcode}" if (process.exitcode or 0) < 0 else f"exit code {process.exitcode}"
+            folder.mkdir(exist_ok=True)
+            row = failed_row(name, method, f"its process ended by {how}; too little memory?")
+            with replaced(folder / "row.json") as temporary:
+                temporary.write_text(json.dumps(row, indent=1))
+        return row["error"]
+
+    def _of(self, method: Method | None) -> str:
+        """What a row's figures depend on, in one word."""
+        depends = {
+            "method": method.model_dump() if method else None,
+            "files": self._hashes(method),
+            "segmentation": self.options.segmentation.model_dump() if self.options.segmentation else None,
+            "scale": self.options.scale,
+            "threads": self.options.threads,
+            "gpemsr": metadata.version("gpemsr"),
+        }
+        return fingerprint(depends)
+
+    def _hashes(self, method: Method | None) -> dict[str, str]:
+        """SHA-256 of the files of a row and of what all rows share."""
+        data, segmentation = self.options.data, self.options.segmentation
+        files = [data.dataroot_gt, data.dataroot_lq]
+        if method is not None:
+            files += [method.options, *method.trainings, *([method.weights] if method.weights else [])]
+        if segmentation is not None:
+            files += [segmentation.ids, *(f for s in segmentation.segmenters for f in (s.options, s.weights))]
+        return {file: hash_of(file) for file in files}
+
+    def _write_common(self) -> None:
+        """Write ``benchmark.json`` and the stacks that all rows are compared with."""
+        options, segmentation = self.options, self.options.segmentation
+        lr = open_section_store(options.data.dataroot_lq, options.data.io_backend.type)
+        stacks = {"hr": _stack(self.store), "lr": _stack(lr)}
+        if segmentation is not None:
+            from gpemsr.evaluation.true_labels import read_labels
+
+            stacks["ids"] = read_labels(segmentation, self.store).astype(np.uint32)
+        for name, stack in stacks.items():
+            with replaced(self.out / f"{name}.tif") as temporary:
+                tifffile.imwrite(temporary, stack, compression="zlib")
+        sizes = {info.voxel_size for info in self.store.volumes.values()}
+        z, _, x = next(iter(sizes)) or (None, None, None) if len(sizes) == 1 else (None, None, None)
+        hashes = self._hashes(None)
+        for method in options.methods:
+            hashes |= self._hashes(method)
+        common = {
+            "name": options.name,
+            "title": options.title,
+            "note": options.note,
+            "scale": options.scale,
+            "pixel_size_nm": x,
+            "section_nm": z,
+            "command": f"gpemsr-benchmark -opt {shlex.quote(self.file)}",
+            "versions": {name: version for name in LIBRARIES if (version := _version(name))},
+            "threads": options.threads,
+            "machine": machine(),
+            "hashes": hashes,
+            "sections": [f"{v}/{s:08d}" for v, info in self.store.volumes.items() for s in info.sections],
+            "rows": [slug(m.name) for m in options.methods] + ([HR] if segmentation else []),
+            "hr": "hr.tif",
+            "lr": "lr.tif",
+            "ids": "ids.tif" if segmentation else None,
+            "segmented": list(segmentation.sections or (0, len(stacks["hr"]))) if segmentation else None,
+            "segmenters": [segmenter.name for segmenter in segmentation.segmenters] if segmentation else [],
+        }
+        with replaced(self.out / "benchmark.json") as temporary:
+            temporary.write_text(json.dumps(common, indent=1))
+
+
+def hash_of(path: str | Path) -> str:
+    """SHA-256 of a file, or of the files of a folder in the order of their names; ``absent`` if there is none."""
+    path = Path(path)
+    if not path.exists():
+        return "absent"
+    digest = hashlib.sha256()
+    for file in _files(path):
+        digest.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
+        with file.open("rb") as source:
+            while block := source.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    else:
+        yield from sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock.mdb")
+
+
+def machine() -> str:
+    """The processor and its cores, or the GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    return f"{os.cpu_count()} cores, {model}"
+
+
+def _stack(store: SectionStore) -> np.ndarray:
+    """All sections of all volumes, (z, y, x) uint8."""
+    return np.stack([to_8_bit(store.read_float(v, s)) for v, info in store.volumes.items() for s in info.sections])
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """A JSON file; None if it is absent or damaged."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None

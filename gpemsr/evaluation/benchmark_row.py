@@ -1,0 +1,245 @@
+"""One row of the benchmark, run in a process of its own: sections, scores, cost, segmentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, Segmentation, Segmenter, slug
+
+KIBIBYTE = 1024
+
+
+def run_row(options: BenchmarkOptions, method: Method | None, of: str) -> None:
+    """Make the folder ``rows/<slug>`` of a method, or of the HR sections themselves (None).
+
+    The folder has its name only when it is complete. What goes wrong becomes the row's ``error``.
+
+    Args:
+        options: the benchmark's.
+        method: the row.
+        of: fingerprint of what the row depends on; recorded.
+    """
+    rows = Path(options.out) / "rows"
+    name = method.name if method else HR.upper()
+    folder = rows / f".{slug(name)}.tmp-{os.getpid()}"
+    folder.mkdir(parents=True)
+    try:
+        try:
+            row = Row(options, method, folder).run()
+        except Exception as error:
+            row = failed_row(name, method, error)
+        (folder / "row.json").write_text(json.dumps({**row, "of": of}, indent=1))
+        shutil.rmtree(rows / slug(name), ignore_errors=True)
+        folder.rename(rows / slug(name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def failed_row(name: str, method: Method | None, error: Exception | str) -> dict[str, Any]:
+    """The content of ``row.json`` where there are no figures."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Exception) and not isinstance(error, ValueError | OSError):
+        text = f"{type(error).__name__}: {text}"
+    return {
+        "name": name,
+        "kind": kind_of(method),
+        "error": text,
+        "options": method.options if method else None,
+        "weights": method.weights if method else None,
+        "scores": {},
+        "missing": {},
+        "segmentation": {},
+    }
+
+
+def kind_of(method: Method | None) -> str:
+    """``hr``, ``method`` or ``oracle``."""
+    return HR if method is None else "oracle" if method.oracle else "method"
+
+
+class Row:
+    """What :func:`run_row` does, before it is put in place.
+
+    Args:
+        options: the benchmark's.
+        method: the row; None for the HR sections.
+        folder: where ``sr.tif`` and segmentations go.
+    """
+
+    def __init__(self, options: BenchmarkOptions, method: Method | None, folder: Path) -> None:
+        from gpemsr import compat, register
+
+        register()
+        compat.apply()
+        torch.set_num_threads(options.threads)
+        self.options = options
+        self.method = method
+        self.folder = folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def run(self) -> dict[str, Any]:
+        """The content of ``row.json``."""
+        from gpemsr.data.section_store import open_section_store
+
+        data = self.options.data
+        store = open_section_store(data.dataroot_gt, data.io_backend.type)
+        row = failed_row(self.method.name if self.method else HR.upper(), self.method, "")
+        row["error"] = None
+        if self.method is None:
+            stack = np.stack([to_8_bit(store.read_float(v, s)) for v, i in store.volumes.items() for s in i.sections])
+        else:
+            sizes = {info.voxel_size for info in store.volumes.values()}
+            pixel_size = next(iter(sizes))[2] if len(sizes) == 1 and None not in sizes else None
+            stack, found = self.super_resolve(self.method, pixel_size)
+            row |= found | {"training": training_of(self.method.trainings)}
+        if self.options.segmentation is not None:
+            row["segmentation"] = dict(self.segment(self.options.segmentation, stack, store))
+        return row
+
+    def super_resolve(self, method: Method, pixel_size: float | None) -> tuple[np.ndarray, dict[str, Any]]:
+        """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
+        from basicsr.data import build_dataset
+
+        from gpemsr.data.volume_writer import TiffStackWriter
+        from gpemsr.evaluation.cost import count_macs, count_parameters
+        from gpemsr.evaluation.measures import MEASURES, measure_section, missing_measures
+        from gpemsr.evaluation.resolvers import load_network, make_resolver, window_length
+
+        net = load_network(method.options, method.weights, self.device)
+        frames = getattr(net, "num_frame", None) or window_length(method.options)
+        section = {"name": "test", "type": "SectionWindowTestDataset", "num_frame": frames}
+        section |= {**self.options.data.model_dump(), "scale": self.options.scale, "phase": "test"}
+        dataset = build_dataset(section)
+        parameters = count_parameters(net)
+        resolve = make_resolver(net, method, dataset, self.device)
+        first = dataset[0]["lq"][None].to(self.device)
+        with torch.no_grad():
+            resolve(first)  # memory and libraries are at hand when the clock starts
+            macs = count_macs(make_resolver_of_one(net, resolve), first)
+        results, seconds, scores = [], [], {name: [] for name in MEASURES}
+        resolve = make_resolver(net, method, dataset, self.device) if method.oracle is None else resolve
+        for index in tqdm(range(len(dataset)), desc=method.name, unit="section", leave=False, disable=None):
+            item = dataset[index]
+            window = item["lq"][None].to(self.device)
+            with torch.no_grad():
+                synchronize(self.device)
+                start = time.perf_counter()
+                sr = resolve(window)
+                synchronize(self.device)
+                seconds.append(time.perf_counter() - start)
+            results.append(to_8_bit(sr[0, 0].float().clamp(0, 1).cpu().numpy()))
+        peak = peak_memory(self.device)
+        for index, sr in enumerate(results):
+            item = dataset[index]
+            gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()
+            found = measure_section(sr, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size)
+            for name in MEASURES:
+                scores[name].append(found[name])
+        stack = np.stack(results)
+        with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
+            for image in stack:
+                sink.write(image)
+        return stack, {
+            "parameters": parameters,
+            "macs": macs,
+            "seconds": seconds,
+            "peak_memory": peak,
+            "scores": {name: None if None in values else values for name, values in scores.items()},
+            "missing": missing_measures(),
+        }
+
+    def segment(self, options: Segmentation, stack: np.ndarray, store: Any) -> Iterator[tuple[str, dict[str, float]]]:
+        """(Segmenter, scores at its best threshold); the segmentation is stored."""
+        import tifffile
+
+        from gpemsr.evaluation.segmentation import score_segmentation, segment
+        from gpemsr.evaluation.true_labels import read_labels
+
+        labels = read_labels(options, store)
+        start, stop = options.sections or (0, len(stack))
+        raw = stack[start:stop].astype(np.float32) / 255
+        by_section = options.labels == "membranes"
+        for segmenter in options.segmenters:
+            affinities = predict(segmenter, raw, self.device)
+            best: tuple[float, dict[str, float], np.ndarray] | None = None
+            for threshold, found in segment(
+                affinities, options.thresholds, options.fragments, options.seed_distance, by_section
+            ):
+                scores = score_segmentation(labels, found, by_section)
+                if best is None or scores.voi < best[0]:
+                    figures = {"threshold": threshold, **vars(scores), "voi": scores.voi}
+                    best = (scores.voi, figures, found.astype(np.uint32))
+            assert best is not None  # there is at least one threshold
+            figures = best[1]
+            if by_section:
+                from gpemsr.evaluation.membranes import membrane_f1
+
+                figures["membrane_f1"] = membrane_f1(affinities, labels)
+            file = self.folder / f"segmentation_{slug(segmenter.name)}.tif"
+            tifffile.imwrite(file, best[2], compression="zlib")
+            yield segmenter.name, figures
+
+
+def make_resolver_of_one(net: torch.nn.Module, resolve: Any) -> Any:
+    """``resolve``, but GPEMSR's as it is along a stack: one section is encoded and one window reconstructed."""
+    from gpemsr.archs.gpemsr_arch import GPEMSR
+
+    if not isinstance(net, GPEMSR):
+        return resolve
+
+    def one(window: torch.Tensor) -> torch.Tensor:
+        encoded = net.encode_sections(window[:, :1])
+        return net.reconstruct(encoded.window([0] * window.shape[1]))
+
+    return one
+
+
+def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.ndarray:
+    """Affinities (3, z, y, x) of a stack (z, y, x) in [0, 1]."""
+    from gpemsr.evaluation.affinities import BLOCK, CONTEXT, predict_affinities
+    from gpemsr.evaluation.resolvers import load_network
+    from gpemsr.options import read_options
+
+    net = load_network(segmenter.options, segmenter.weights, device)
+    val = read_options(segmenter.options).get("val") or {}
+    return predict_affinities(net, torch.from_numpy(raw), val.get("block", BLOCK), val.get("context", CONTEXT))
+
+
+def training_of(records: list[str]) -> dict[str, Any] | None:
+    """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``."""
+    found = {Path(record).stem: json.loads(Path(record).read_text()) for record in records}
+    if not found:
+        return None
+    return {
+        "iterations": {name: record["iterations"] for name, record in found.items()},
+        "core_minutes": sum(record["core_minutes"] for record in found.values()),
+    }
+
+
+def to_8_bit(image: np.ndarray) -> np.ndarray:
+    """[0, 1] -> uint8, rounded as BasicSR does."""
+    return np.round(image * 255).astype(np.uint8)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what runs on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at most in use so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE

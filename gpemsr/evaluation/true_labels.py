@@ -1,0 +1,46 @@
+"""The labels of a test set, cut out of those of the volume that it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpemsr.data.affinities import section_regions
+from gpemsr.data.id_volume import CREMI_IDS, read_ids
+from gpemsr.data.section_store import SectionStore
+from gpemsr.errors import InputError
+from gpemsr.evaluation.benchmark_options import Segmentation
+from gpemsr.evaluation.segmentation import connected_ids
+
+
+def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
+    """Labels of the sections ``options.sections`` of a test set of one volume.
+
+    Args:
+        options: where the labels of the source volume are.
+        store: the HR sections, whose ``volume.json`` says which sections and which rectangle they are of the source.
+
+    Returns:
+        (z, y, x), 0 = boundary: neurons, each connected piece by itself, or the regions of each section.
+
+    Raises:
+        InputError: several volumes, sections that the test set or the labels do not have, or labels too small.
+    """
+    if len(store.volumes) != 1:
+        raise InputError(f"{store.root}: {len(store.volumes)} volumes; one fits a segmentation")
+    (info,) = store.volumes.values()
+    numbers = np.asarray(info.sections)
+    start, stop = options.sections or (0, len(numbers))
+    if stop > len(numbers):
+        raise InputError(f"{store.root}: {len(numbers)} sections, too few for segmentation.sections={[start, stop]}")
+    entry: dict[str, Any] = store.metadata.get("volumes", {}).get(info.name, {})
+    top, left = (entry.get("crop", {}).get(axis, [0])[0] for axis in "yx")
+    rectangle = (slice(top, top + info.height), slice(left, left + info.width))
+    ids = read_ids(options.ids, slice(0, int(numbers.max()) + 1), options.ids_dataset or CREMI_IDS)
+    if len(ids) <= numbers[start:stop].max():
+        raise InputError(f"{options.ids}: {len(ids)} sections, but the test set has section {numbers.max()}")
+    labels = ids[numbers[start:stop]][:, *rectangle]
+    if labels.shape[1:] != (info.height, info.width):
+        raise InputError(f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's {rectangle}")
+    return section_regions(labels) if options.labels == "membranes" else connected_ids(labels)
