@@ -1,5 +1,6 @@
 # make demo [DATA=stack.tif] [SCALE=8]   train the three stages on a small stack and super-resolve its last sections
 # make test                              lint, types and tests
+# make benchmark EM_DATA=folder          repeat the comparison of docs/results.md from the raw stacks: hours
 # make lint                              lint and types only
 # Each makes or mends .venv first, where it is absent or requirements.lock has changed.
 
@@ -10,7 +11,7 @@ LOCKED := .venv/locked-$(shell cksum < requirements.lock | tr ' ' '-')
 INSTALLED := .venv/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint format venv clean
+.PHONY: demo test benchmark lint format venv clean
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -18,6 +19,36 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Raw stacks as EM_DATA/{fib25_sample1,fib25_sample2_half,isbi2012_train}/*.tif. What is done already is not done again.
+BENCHMARKS := fib25 neurons isbi2012
+SEGMENTERS := mala_fib25 superhuman_fib25 superhuman_isbi2012
+LMDB := $(BIN)/gpemsr-lmdb --out benchmark/data --scales 8 --overwrite
+
+benchmark: $(INSTALLED) $(BENCHMARKS:%=benchmark/data/.%) $(SEGMENTERS:%=experiments/%/models/net_g_latest.pth)
+	$(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_fib25.yml
+	$(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_isbi2012.yml
+	for name in $(BENCHMARKS); do $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || exit; done
+
+benchmark/raw: $(INSTALLED)
+	@test -d "$(EM_DATA)" || { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }
+	mkdir -p benchmark
+	ln -sfn "$(abspath $(EM_DATA))" $@
+
+benchmark/data/.fib25: | benchmark/raw
+	$(LMDB) benchmark/raw/fib25_sample1/raw.tif --name fib25 --every 4 --crop :,0:240,0:240 --split train=0-199 test=200-249
+	touch $@
+
+benchmark/data/.neurons: | benchmark/raw
+	$(LMDB) benchmark/raw/fib25_sample2_half/raw.tif --name neurons --every 4 --crop :,0:120,0:248 --split test=0-249
+	touch $@
+
+benchmark/data/.isbi2012: | benchmark/raw
+	$(LMDB) benchmark/raw/isbi2012_train/raw.tif --name isbi2012 --voxel-size 50 4 4 --split train=0-23 test=24-29
+	touch $@
+
+experiments/%/models/net_g_latest.pth: | benchmark/raw
+	$(BIN)/gpemsr-train -opt options/benchmark/segmentation/$*.yml
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -61,6 +61,8 @@ setup(
             "gpemsr-demo=gpemsr.cli.demo:main",
             "gpemsr-train-mmagic=gpemsr.cli.train_mmagic:main",
             "gpemsr-parameters=gpemsr.cli.parameters:main",
+            "gpemsr-benchmark=gpemsr.cli.benchmark:main",
+            "gpemsr-benchmark-train=gpemsr.cli.benchmark_train:main",
         ]
     },
     classifiers=[

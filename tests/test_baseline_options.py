@@ -10,9 +10,8 @@ from rivals import EACH_FILE, FILES, OPTIONS, assert_same_result, demo_file, ran
 from tiny_stages import trainable
 
 import gpemsr
-from gpemsr.options import to_plain
 from gpemsr.cli.parameters import build
-from gpemsr.options import read_options
+from gpemsr.options import read_options, to_plain
 
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402

@@ -25,7 +25,7 @@ import gpemsr.test
 import gpemsr.train
 from gpemsr.cli import convert, demo, download_cremi, lmdb, parameters, phantom, train_mmagic
 from gpemsr.compat import importable_basicsr
-from gpemsr.options import read_options
+from gpemsr.options import read_options, to_plain
 
 with importable_basicsr():
     from basicsr.utils.logger import initialized_logger
@@ -65,7 +65,7 @@ def anchors(page: Path) -> set[str]:
 
 def shrink(file: Path) -> None:
     """One iteration of a small network on small crops; the data and the weights are those that the file names."""
-    options = demo.to_plain(read_options(file))
+    options = to_plain(read_options(file))
     if options["model_type"] == "AffinityModel":
         return shrink_affinities(file, options)
     if options["model_type"] in STAGES:

@@ -15,7 +15,7 @@ from gpemsr.errors import InputError
 from gpemsr.options import read_options
 
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
-FILES = sorted(OPTIONS.rglob("*.yml"))
+FILES = sorted(set(OPTIONS.rglob("*.yml")) - set((OPTIONS / "benchmark").glob("*.yml")))  # those train nothing
 WITH_MMAGIC = ("basicvsr_plusplus", "tdan")
 WRONG = {"neither": "text, number nor list"}
 

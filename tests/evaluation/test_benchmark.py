@@ -1,0 +1,229 @@
+"""The benchmark: rows, what is kept, what goes wrong."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+from tiny_stages import stage_options, tiny_network, write_sections
+
+from gpemsr.compat import importable_basicsr
+from gpemsr.evaluation import benchmark as runner
+from gpemsr.evaluation.benchmark import Benchmark, hash_of
+from gpemsr.evaluation.benchmark_options import read_benchmark
+from gpemsr.evaluation.benchmark_row import run_row
+
+with importable_basicsr():
+    from basicsr.metrics import calculate_psnr, calculate_ssim
+
+for library in ("piq", "waterz", "cc3d"):
+    pytest.importorskip(library, reason="the extra 'benchmark' is not installed")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A working directory with sections, and option files of bicubic and of a tiny GPEMSR with weights."""
+    monkeypatch.chdir(tmp_path)
+    write_sections(tmp_path / "data", count=3)
+    options = stage_options(3, tmp_path / "data")
+    (tmp_path / "gpemsr.yml").write_text(yaml.safe_dump(options))
+    torch.save({"params": tiny_network(3).state_dict()}, tmp_path / "gpemsr.pth")
+    bicubic = {"network_g": {"type": "Bicubic", "scale": 8}, "datasets": {"test": {"num_frame": 3}}}
+    (tmp_path / "bicubic.yml").write_text(yaml.safe_dump(bicubic))
+    return tmp_path
+
+
+GPEMSR = {"name": "GPEMSR", "options": "gpemsr.yml", "weights": "gpemsr.pth"}
+BICUBIC = {"name": "bicubic", "options": "bicubic.yml"}
+
+
+def benchmark_file(folder: Path, methods: list[dict], **changes) -> Path:
+    section = {
+        "name": "t",
+        "title": "Test",
+        "scale": 8,
+        "out": "out",
+        "data": {"dataroot_gt": "data/hr", "dataroot_lq": "data/lr_x8", "io_backend": {"type": "disk"}},
+        "methods": methods,
+    }
+    file = folder / "x8.yml"
+    file.write_text(yaml.safe_dump(section | changes))
+    return file
+
+
+def one_row(folder: Path, method: dict, **changes) -> dict:
+    """A row run in this process."""
+    options = read_benchmark(benchmark_file(folder, [method], **changes))
+    run_row(options, options.methods[0], "of")
+    (file,) = (folder / "out" / "rows").glob("*/row.json")
+    return json.loads(file.read_text())
+
+
+def hr(z: int) -> np.ndarray:
+    return cv2.imread(f"data/hr/v/{z}.png", cv2.IMREAD_UNCHANGED)
+
+
+def test_scores_are_basicsrs_of_the_stack_written(folder):
+    row = one_row(folder, GPEMSR)
+    assert row["error"] is None
+    stack = tifffile.imread(folder / "out/rows/gpemsr/sr.tif")
+    assert stack.dtype == np.uint8
+    psnr = [calculate_psnr(sr, hr(z), crop_border=0) for z, sr in enumerate(stack)]
+    ssim = [calculate_ssim(sr[..., None], hr(z)[..., None], crop_border=0) for z, sr in enumerate(stack)]
+    assert row["scores"]["psnr"] == pytest.approx(psnr)
+    assert row["scores"]["ssim"] == pytest.approx(ssim)
+
+
+def test_the_stack_is_what_the_network_makes_of_each_window(folder):
+    one_row(folder, GPEMSR)
+    stack = tifffile.imread(folder / "out/rows/gpemsr/sr.tif")
+    lq = np.stack([cv2.imread(f"data/lr_x8/v/{z}.png", cv2.IMREAD_UNCHANGED) for z in range(3)]) / np.float32(255)
+    with torch.no_grad():
+        expected = tiny_network(3).eval()(torch.from_numpy(lq)[None, :, None])[0, 0].clamp(0, 1).numpy()
+    assert np.abs(stack[1].astype(int) - np.round(expected * 255)).max() <= 1
+
+
+def test_cost_is_measured(folder):
+    row = one_row(folder, GPEMSR)
+    assert row["parameters"] == sum(p.numel() for p in tiny_network(3).parameters())
+    assert row["macs"] > 0
+    assert len(row["seconds"]) == 3
+    assert min(row["seconds"]) > 0
+    assert row["peak_memory"] > 1 << 20
+
+
+def test_training_is_what_its_records_say(folder):
+    for name, iterations in (("stage1", 5), ("stage3", 7)):
+        (folder / f"{name}.json").write_text(json.dumps({"iterations": iterations, "core_minutes": 1.5}))
+    row = one_row(folder, {**GPEMSR, "trainings": ["stage1.json", "stage3.json"]})
+    assert row["training"] == {"iterations": {"stage1": 5, "stage3": 7}, "core_minutes": 3.0}
+
+
+@pytest.mark.parametrize("oracle", ["true_codes", "reference", "true_reference"])
+def test_an_oracle_is_another_image(folder, oracle):
+    row = one_row(folder, {**GPEMSR, "oracle": oracle})
+    assert (row["kind"], row["error"]) == ("oracle", None)
+    (file,) = (folder / "out/rows").glob("*/sr.tif")
+    oracles = tifffile.imread(file)
+    net = tiny_network(3).eval()
+    gt = torch.from_numpy(hr(0) / np.float32(255))[None, None]
+    if oracle == "true_reference":
+        expected = net.prior.vqgan.decode(net.prior.targets(gt))[0][0, 0].clamp(0, 1).detach().numpy()
+        assert np.abs(oracles[0].astype(int) - np.round(expected * 255)).max() <= 1
+    assert oracles.shape == (3, *hr(0).shape)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": "absent.pth"}, "absent.pth"),
+        ({"weights": "broken.pth"}, "broken.pth"),
+        ({"weights": None}, "the checkpoint of this GPEMSR fits"),
+        ({"options": "absent.yml"}, "absent.yml"),
+        ({"options": "bicubic.yml", "weights": None, "oracle": "reference"}, "only with network_g.type: GPEMSR"),
+        ({"options": "other.yml"}, "num_feat"),
+    ],
+)
+def test_a_method_that_cannot_run_is_a_row_that_says_so(folder, change, message):
+    (folder / "broken.pth").write_bytes((folder / "gpemsr.pth").read_bytes()[:100])
+    options = yaml.safe_load((folder / "gpemsr.yml").read_text())
+    options["network_g"]["num_feat"] = -1
+    (folder / "other.yml").write_text(yaml.safe_dump(options))
+    row = one_row(folder, {**GPEMSR, **change})
+    assert message in row["error"]
+    assert "\n" not in row["error"]
+    assert row["scores"] == {}
+
+
+@pytest.mark.slow
+def test_every_row_is_run_and_one_that_is_finished_is_not_run_again(folder):
+    file = benchmark_file(folder, [BICUBIC, {**GPEMSR, "weights": "absent.pth"}])
+    errors = Benchmark(read_benchmark(file), str(file)).run()
+    assert len(errors) == 1
+    assert errors[0].startswith("GPEMSR: ")
+    times = {path: path.stat().st_mtime_ns for path in (folder / "out/rows").glob("*/row.json")}
+    assert len(times) == 2
+    (folder / "absent.pth").write_bytes((folder / "gpemsr.pth").read_bytes())
+    assert Benchmark(read_benchmark(file), str(file)).run() == []
+    assert [path.parent.name for path, time in times.items() if path.stat().st_mtime_ns != time] == ["gpemsr"]
+    common = json.loads((folder / "out/benchmark.json").read_text())
+    assert common["rows"] == ["bicubic", "gpemsr"]
+    assert common["hashes"]["absent.pth"] == hash_of(folder / "gpemsr.pth")
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Rows run in this process, which takes no time to start."""
+
+    class Process:
+        def __init__(self, target, args):
+            self.target, self.args, self.exitcode = target, args, 0
+
+        def start(self):
+            self.target(*self.args)
+
+        def join(self):
+            pass
+
+        def is_alive(self):
+            return False
+
+    class Context:
+        pass
+
+    Context.Process = Process
+    monkeypatch.setattr(runner.multiprocessing, "get_context", lambda _: Context)
+
+
+@pytest.mark.parametrize("changed", ["weights", "options", "data"])
+def test_a_row_is_run_again_when_something_that_it_depends_on_changes(folder, in_this_process, changed):
+    file = benchmark_file(folder, [GPEMSR])
+    Benchmark(read_benchmark(file), str(file)).run()
+    path = folder / "out/rows/gpemsr/row.json"
+    before = json.loads(path.read_text())["of"]
+    if changed == "weights":
+        state = tiny_network(3).state_dict()
+        torch.save({"params": {key: value * 1.5 if "conv_last" in key else value for key, value in state.items()}}, "gpemsr.pth")
+    elif changed == "options":
+        (folder / "gpemsr.yml").write_text((folder / "gpemsr.yml").read_text() + "\n")
+    else:
+        cv2.imwrite("data/hr/v/0.png", 255 - hr(0))
+    Benchmark(read_benchmark(file), str(file)).run()
+    assert json.loads(path.read_text())["of"] != before
+
+
+def die(*_) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_row_whose_process_is_killed_says_so_and_leaves_the_others(folder, monkeypatch):
+    file = benchmark_file(folder, [BICUBIC])
+    monkeypatch.setattr(runner, "run_row", die)
+    (error,) = Benchmark(read_benchmark(file), str(file)).run()
+    assert "signal 9" in error
+    assert json.loads((folder / "out/rows/bicubic/row.json").read_text())["error"] in error
+
+
+def test_a_row_that_was_interrupted_leaves_nothing_that_counts(folder, monkeypatch):
+    options = read_benchmark(benchmark_file(folder, [BICUBIC]))
+    monkeypatch.setattr("gpemsr.evaluation.benchmark_row.Row.run", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_row(options, options.methods[0], "of")
+    assert list((folder / "out/rows").iterdir()) == []
+
+
+def test_a_folders_hash_is_that_of_its_files(tmp_path):
+    (tmp_path / "a").write_text("1")
+    before = hash_of(tmp_path)
+    (tmp_path / "lock.mdb").touch()
+    assert hash_of(tmp_path) == before
+    (tmp_path / "a").write_text("2")
+    assert hash_of(tmp_path) != before
+    assert hash_of(tmp_path / "absent") == "absent"

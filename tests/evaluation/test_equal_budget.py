@@ -1,0 +1,170 @@
+"""Methods trained with the same CPU time: the plan, what is kept, and one real training."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_stages import stage_options, write_sections
+
+from gpemsr.errors import InputError
+from gpemsr.evaluation import equal_budget
+from gpemsr.evaluation.equal_budget import EqualBudget, read_budget, rescaled
+from gpemsr.evaluation.training_run import Usage
+
+SCHEDULES = [
+    {"type": "CosineAnnealingRestartLR", "periods": [60, 40], "restart_weights": [1, 0.5]},
+    {"type": "MultiStepLR", "milestones": [75], "gamma": 0.1},
+]
+
+
+def schedule(number: int) -> dict:
+    return {
+        "train": {"total_iter": 100, "warmup_iter": 10, "gan_start_iter": 90, "scheduler": SCHEDULES[number]},
+        "val": {"val_freq": 25},
+        "logger": {"save_checkpoint_freq": 25},
+    }
+
+
+@given(total=st.integers(1, 100_000), number=st.integers(0, 1))
+def test_a_stretched_schedule_keeps_its_shape(total, number):
+    changed = rescaled(schedule(number), total)
+    train = changed["train"]
+    assert train["total_iter"] == changed["val"]["val_freq"] == changed["logger"]["save_checkpoint_freq"] == total
+    assert train["warmup_iter"] == round(total / 10)
+    assert train["gan_start_iter"] == round(0.9 * total)
+    if number == 0:
+        assert sum(train["scheduler"]["periods"]) >= total
+        assert train["scheduler"]["periods"][0] == max(1, round(0.6 * total))
+    else:
+        assert train["scheduler"]["milestones"] == [max(1, round(0.75 * total))]
+
+
+def test_the_options_that_are_stretched_stay_as_they_were():
+    before = schedule(0)
+    rescaled(before, 7)
+    assert before == schedule(0)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A working directory with sections and the option files of two stages of a tiny method, and of a rival."""
+    monkeypatch.chdir(tmp_path)
+    write_sections(tmp_path / "data")
+    for name, stage in (("first", 1), ("second", 2), ("rival", 3)):
+        options = stage_options(stage, tmp_path / "data", total_iter=4)
+        if name == "second":
+            options["path"]["pretrain_prior"] = "experiments/first/models/net_g_latest.pth"
+        if name == "rival":
+            options["model_type"] = "BaselineModel"
+            options["network_g"] = {"type": "SectionEDSR", "scale": 8, "num_feat": 4, "num_block": 1}
+            options["train"].pop("contextual_opt", None)
+            options["path"].pop("pretrain_prior", None)
+        (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(options))
+    return tmp_path
+
+
+def budget_file(folder: Path, **changes) -> Path:
+    roots = {"dataroot_gt": str(folder / "data" / "hr"), "dataroot_lq": str(folder / "data" / "lr_x8")}
+    section = {
+        "folder": "equal",
+        "core_minutes": 0.02,
+        "data": {"train": roots, "val": roots},
+        "methods": [
+            {"name": "A", "stages": [{"options": "first.yml", "share": 0.5}, {"options": "second.yml", "share": 0.5}]},
+            {"name": "B", "stages": [{"options": "rival.yml"}]},
+            {"name": "A again", "stages": [{"options": "first.yml", "share": 0.5}, {"options": "rival.yml", "share": 0.5}]},
+        ],
+    }
+    file = folder / "budget.yml"
+    file.write_text(yaml.safe_dump(section | changes))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"core_minutes": 0}, "core_minutes=0"),
+        ({"methods": []}, "methods"),
+        ({"speed": 1}, "speed: unknown key"),
+        ({"methods": [{"name": "A", "stages": [{"options": "absent.yml"}]}]}, "no such file"),
+        ({"methods": [{"name": "A", "stages": [{"options": "first.yml", "share": 0.5}]}]}, "add up to 1"),
+        ({"methods": [{"name": "A", "stages": [{"options": "first.yml"}]}] * 2}, "names that differ"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused(folder, changes, message):
+    with pytest.raises(InputError, match=message):
+        read_budget(budget_file(folder, **changes))
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """Names of the trainings, which are not run; an iteration of each stage takes a tenth of a second."""
+    names: list[str] = []
+
+    def train(name, folder, environment, position):
+        names.append(name)
+        assert environment["OMP_NUM_THREADS"] == "1"
+        return Usage(2.0, 1.5)
+
+    monkeypatch.setattr(equal_budget, "train", train)
+    monkeypatch.setattr(EqualBudget, "measure", lambda self: dict.fromkeys(self.stages, 0.1))
+    return names
+
+
+def without_the_last(folder: Path) -> Path:
+    section = yaml.safe_load(budget_file(folder).read_text())
+    return budget_file(folder, methods=section["methods"][:2])
+
+
+def test_each_stage_gets_its_share_of_the_budget(folder, trained):
+    EqualBudget(read_budget(without_the_last(folder))).run()
+    assert sorted(trained) == ["first", "rival", "second"]
+    plan = {name: yaml.safe_load((folder / f"equal/options/{name}.yml").read_text()) for name in trained}
+    assert [plan[name]["train"]["total_iter"] for name in ("first", "second", "rival")] == [6, 6, 12]
+    record = json.loads((folder / "equal/trainings/rival.json").read_text())
+    assert (record["iterations"], record["core_minutes"]) == (12, 1.5 / 60)
+
+
+def test_data_are_those_of_the_comparison_seen_from_its_folder(folder, trained):
+    EqualBudget(read_budget(without_the_last(folder))).run()
+    section = yaml.safe_load((folder / "equal/options/second.yml").read_text())["datasets"]["train"]
+    assert (folder / "equal" / section["dataroot_gt"]).resolve() == folder / "data" / "hr"
+
+
+def test_what_is_trained_is_not_trained_again(folder, trained):
+    file = without_the_last(folder)
+    EqualBudget(read_budget(file)).run()
+    (folder / "equal/trainings/rival.json").unlink()
+    EqualBudget(read_budget(file)).run()
+    assert sorted(trained) == ["first", "rival", "rival", "second"]
+
+
+def test_another_budget_is_another_training(folder, trained):
+    EqualBudget(read_budget(without_the_last(folder))).run()
+    section = yaml.safe_load((folder / "budget.yml").read_text()) | {"core_minutes": 0.04}
+    (folder / "budget.yml").write_text(yaml.safe_dump(section))
+    EqualBudget(read_budget(folder / "budget.yml")).run()
+    assert len(trained) == 6
+
+
+def test_methods_share_a_stage(folder, trained):
+    section = yaml.safe_load(budget_file(folder).read_text())
+    EqualBudget(read_budget(budget_file(folder, methods=[section["methods"][0], section["methods"][2]]))).run()
+    assert trained.count("first") == 1
+
+
+@pytest.mark.slow
+def test_stages_are_measured_and_trained_one_after_the_other(folder):
+    options = read_budget(without_the_last(folder))
+    EqualBudget(options).run()
+    for name in ("first", "second", "rival"):
+        assert (folder / f"equal/experiments/{name}/models/net_g_latest.pth").is_file()
+        record = json.loads((folder / f"equal/trainings/{name}.json").read_text())
+        assert record["core_minutes"] > 0
+    seconds = json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
+    assert all(0 < entry["seconds"] < 60 for entry in seconds.values())
+    assert os.getcwd() == str(folder)
