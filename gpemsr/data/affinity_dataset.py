@@ -13,7 +13,7 @@ from pydantic import Field
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.affinities import affinities_of, affinity_mask
+from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.id_volume import CREMI_IDS, read_ids
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
@@ -36,6 +36,7 @@ class AffinityOptions(LoaderOptions):
     sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
     every: PositiveInt = 1
     crop_size: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | None = None
+    labels: Literal["neurons", "membranes"] = "neurons"
     background: Literal["boundary", "ignore"] = "boundary"
     use_hflip: bool = False
     use_rot: bool = False
@@ -52,8 +53,14 @@ class AffinityDataset(Dataset):
     ``crop_size: null`` an item is a whole volume and has its ids too: ``ids`` (z, y, x) int64. An epoch has as many
     items as disjoint crops fit. The volumes are held in memory.
 
+    With ``labels: membranes`` the ids are the regions that membranes enclose in each section
+    (:func:`gpemsr.data.affinities.section_regions`), and affinities along z are unknown.
+
     Args:
         opt: see :class:`AffinityOptions` and docs/datasets.md.
+
+    Attributes:
+        by_section: whether ids have nothing to do with those of the next section.
 
     Raises:
         InputError: an option does not fit, raw and ids do not belong together or are smaller than ``crop_size``.
@@ -71,6 +78,8 @@ class AffinityDataset(Dataset):
             raise ValueError(f"dataroot_ids={ids}: one file for each of dataroot_raw, or null (the same HDF5 files)")
         if sections and sections[0] >= sections[1]:
             raise ValueError(f"sections={sections}: the first section and the one after the last")
+        if opt.get("labels") == "membranes" and opt.get("background") == "ignore":
+            raise ValueError("background=ignore: boundary, as labels=membranes are what is learned")
         if opt.get("crop_size") is None:
             for key in ("use_hflip", "use_rot", "use_zflip", "contrast", "brightness"):
                 if opt.get(key):
@@ -82,6 +91,7 @@ class AffinityDataset(Dataset):
         self.opt = opt
         self._options = options = parse_options(self.Options, opt, self.check_options)
         raws = _listed(options.dataroot_raw)
+        self.by_section = options.labels == "membranes"
         self.names = [Path(path).stem for path in raws]
         self._volumes = [
             self._read(raw, ids) for raw, ids in zip(raws, _listed(options.dataroot_ids or raws), strict=True)
@@ -101,6 +111,12 @@ class AffinityDataset(Dataset):
         ids = read_ids(ids_path, slice(start, stop, options.every), options.ids_dataset)
         if ids.shape != raw.shape:
             raise InputError(f"{ids_path}: ids {ids.shape} of {raw_path} {raw.shape}; the same shape fits")
+        if self.by_section:
+            ids = section_regions(ids)
+        if not ids.any():
+            raise InputError(f"{ids_path}: 0 everywhere, no {'inside of membranes' if self.by_section else 'neuron'}")
+        if self.by_section and ids.all():
+            raise InputError(f"{ids_path}: 0 nowhere, no membrane (labels=membranes)")
         return raw, ids
 
     def _count(self, shape: tuple[int, ...], path: str) -> int:
@@ -122,7 +138,7 @@ class AffinityDataset(Dataset):
         item: dict[str, torch.Tensor | str] = {
             "lq": torch.from_numpy(self._change_grey(grey)[None]),
             "gt": torch.from_numpy(affinities_of(ids)),
-            "mask": torch.from_numpy(affinity_mask(ids, self._options.background == "ignore")),
+            "mask": torch.from_numpy(affinity_mask(ids, self._options.background == "ignore", not self.by_section)),
             "lq_path": self.names[self._items[index]],
         }
         if self._options.crop_size is None:

@@ -15,6 +15,7 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 from skimage.segmentation import watershed
 
 from gpemsr.errors import InputError
+from gpemsr.evaluation.silence import silent_stdout
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SEED_DISTANCE = 10
@@ -121,7 +122,7 @@ def _voxels_and_faces(joined: np.ndarray) -> np.ndarray:
 def agglomerate(
     affinities: np.ndarray, fragments: np.ndarray, thresholds: Sequence[float] = THRESHOLDS
 ) -> Iterator[np.ndarray]:
-    """Merge fragments by waterz in the order of their mean affinity.
+    """Merge fragments by waterz in the order of their mean affinity; what it prints is dropped.
 
     Args:
         affinities: (3, z, y, x) in [0, 1].
@@ -135,10 +136,13 @@ def agglomerate(
         raise ValueError(f"thresholds={thresholds}: increasing ones fit")
     waterz = _library("waterz")
     affinities = np.ascontiguousarray(affinities, np.float32)
-    for labels in waterz.agglomerate(
-        affinities, thresholds, fragments=np.array(fragments, np.uint64), scoring_function=MEAN_AFFINITY
-    ):
-        yield labels.copy()  # waterz goes on in the same array
+    merged = np.array(fragments, np.uint64)
+    with silent_stdout():
+        segmentations = waterz.agglomerate(affinities, thresholds, fragments=merged, scoring_function=MEAN_AFFINITY)
+    for _ in thresholds:
+        with silent_stdout():
+            labels = next(segmentations).copy()  # waterz goes on in the same array
+        yield labels
 
 
 def fill_boundary(labels: np.ndarray) -> np.ndarray:
@@ -166,20 +170,56 @@ def connected_ids(ids: np.ndarray) -> np.ndarray:
     return _library("cc3d").connected_components(ids, connectivity=6, out_dtype=np.uint64)
 
 
-def score_segmentation(ids: np.ndarray, labels: np.ndarray) -> SegmentationScores:
+def segment(
+    affinities: np.ndarray,
+    thresholds: Sequence[float] = THRESHOLDS,
+    kind: Literal["2d", "3d"] = "2d",
+    seed_distance: int = SEED_DISTANCE,
+    by_section: bool = False,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Segmentations that affinities give: fragments, agglomeration, boundary filled.
+
+    Args:
+        affinities: (3, z, y, x) in [0, 1].
+        thresholds: see :func:`agglomerate`.
+        kind, seed_distance: see :func:`make_fragments`.
+        by_section: each section by itself: affinities along z count as 0, nothing is merged across sections.
+
+    Yields:
+        Each threshold and its segmentation, (z, y, x) uint64 from 1 on; 0 in sections without any fragment. With
+        ``by_section`` no label is in two sections.
+    """
+    if by_section:
+        if kind != "2d":
+            raise ValueError(f"kind={kind}: 2d fits, as each section is segmented by itself")
+        affinities = np.concatenate([np.zeros_like(affinities[:1]), affinities[1:]])
+    fragments = make_fragments(affinities, kind, seed_distance)
+    for threshold, labels in zip(thresholds, agglomerate(affinities, fragments, thresholds), strict=True):
+        yield threshold, fill_boundary(labels)
+
+
+def score_segmentation(ids: np.ndarray, labels: np.ndarray, by_section: bool = False) -> SegmentationScores:
     """Compare a segmentation with the ground truth; voxels whose true id is 0 are left out.
 
     Args:
         ids: (z, y, x), ground truth; 0 = boundary.
         labels: (z, y, x).
+        by_section: score each section by itself, the mean of those that have ids other than 0.
     """
-    known = ids != 0
-    if not known.any():
+    parts = zip(ids, labels, strict=True) if by_section else [(ids, labels)]
+    scores = [_score(true, found) for true, found in parts if true.any()]
+    if not scores:
         raise ValueError("ids: no voxel other than 0 to compare with")
+    return SegmentationScores(*np.mean(scores, axis=0).tolist())
+
+
+def _score(ids: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
+    """The figures of SegmentationScores."""
+    known = ids != 0
     true, found = _renumbered(ids[known]), _renumbered(labels[known])  # the tables are as wide as the largest number
     split, merge = variation_of_information(true, found)
     error, _, _ = adapted_rand_error(true, found)
-    return SegmentationScores(float(split), float(merge), float(error))
+    return float(split), float(merge), float(error)
 
 
 def _renumbered(labels: np.ndarray) -> np.ndarray:
@@ -193,8 +233,8 @@ def segment_and_score(
     thresholds: Sequence[float] = THRESHOLDS,
     kind: Literal["2d", "3d"] = "2d",
     seed_distance: int = SEED_DISTANCE,
+    by_section: bool = False,
 ) -> dict[float, SegmentationScores]:
     """Scores by threshold of the segmentations that affinities give; see the functions above."""
-    fragments = make_fragments(affinities, kind, seed_distance)
-    segmentations = map(fill_boundary, agglomerate(affinities, fragments, thresholds))
-    return {t: score_segmentation(ids, labels) for t, labels in zip(thresholds, segmentations, strict=True)}
+    segmentations = segment(affinities, thresholds, kind, seed_distance, by_section)
+    return {threshold: score_segmentation(ids, labels, by_section) for threshold, labels in segmentations}

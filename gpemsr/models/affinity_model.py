@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gpemsr.errors import InputError
 from gpemsr.evaluation.affinities import BLOCK, CONTEXT, predict_affinities
+from gpemsr.evaluation.membranes import membrane_f1
 from gpemsr.evaluation.segmentation import SEED_DISTANCE, THRESHOLDS, require, segment_and_score
 from gpemsr.models.stage_base import StageModel
 from gpemsr.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
@@ -42,7 +43,8 @@ class AffinityModel(StageModel):
     """Cross-entropy to the affinities made from instance ids.
 
     A validation volume is predicted block by block. It reports the loss and, at the threshold of the lowest variation
-    of information, the two parts of that, the adapted Rand error and the threshold.
+    of information, the two parts of that, the adapted Rand error and the threshold. Where membranes are labelled,
+    sections are segmented and scored one by one, and the F1 score of the membrane is reported too.
     """
 
     Options = AffinityTrainOptions
@@ -63,6 +65,8 @@ class AffinityModel(StageModel):
                 raise ValueError("datasets.train.crop_size=null: z, y, x of the crops")
             if name != "train" and size is not None:
                 raise ValueError(f"datasets.{name}.crop_size={size}: null, whole volumes are segmented")
+            if name != "train":
+                cls._check_labels(opt, name)
         if opt.get("val"):
             thresholds = opt["val"].get("thresholds", [])
             if list(thresholds) != sorted(thresholds):
@@ -72,6 +76,15 @@ class AffinityModel(StageModel):
                     require("waterz", "cc3d")
                 except InputError as error:
                     raise ValueError(f"val: {error}") from None
+
+    @staticmethod
+    def _check_labels(opt: Mapping, name: str) -> None:
+        """Where membranes are labelled, nothing is known across sections."""
+        trained, labels = ((opt["datasets"].get(n) or {}).get("labels", "neurons") for n in ("train", name))
+        if trained == "membranes" != labels:
+            raise ValueError(f"datasets.{name}.labels={labels}: membranes, as datasets.train has")
+        if labels == "membranes" and (opt.get("val") or {}).get("fragments") == "3d":
+            raise ValueError(f"val.fragments=3d: 2d, as datasets.{name}.labels=membranes are of single sections")
 
     def init_training_settings(self) -> None:
         """Build the loss, the optimiser and the schedulers."""
@@ -99,6 +112,7 @@ class AffinityModel(StageModel):
 
     def nondist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
         """Segment each volume of the data set; the figures are reported by :meth:`validation`."""
+        by_section = dataloader.dataset.by_section
         val = AffinityValOptions.model_validate({"save_img": False, **self.opt["val"]})
         for item in dataloader:
             raw, affinities, mask = item["lq"][0, 0], item["gt"], item["mask"]
@@ -107,9 +121,10 @@ class AffinityModel(StageModel):
             if self.is_train:
                 logits = torch.logit(torch.from_numpy(predicted)[None], eps=1e-6)
                 figures["l_affinity"] = self.cri_affinity(logits, affinities, mask).item()
-            scores = segment_and_score(
-                predicted, item["ids"][0].numpy(), val.thresholds, val.fragments, val.seed_distance
-            )
+            ids = item["ids"][0].numpy()
+            if by_section:
+                figures["membrane_f1"] = membrane_f1(predicted, ids)
+            scores = segment_and_score(predicted, ids, val.thresholds, val.fragments, val.seed_distance, by_section)
             best = min(scores, key=lambda threshold: scores[threshold].voi)
             figures |= {**vars(scores[best]), "voi": scores[best].voi, "threshold": best}
             self.figures.append(figures)

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 import torch
 
-from gpemsr.data.affinities import affinities_of, affinity_mask
+from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.affinity_dataset import AffinityDataset
 from gpemsr.data.id_volume import read_ids
 from gpemsr.errors import InputError
@@ -55,6 +55,42 @@ def test_the_mask_leaves_out_what_has_no_voxel_before_it_and_on_demand_the_id_0(
     assert affinity_mask(ids, False)[2].tolist() == [[[0, 1, 1, 1, 1]]] * 2
     assert affinity_mask(ids, True)[2].tolist() == [[[0, 1, 1, 0, 0]]] * 2
     assert affinity_mask(ids, True)[0].tolist() == [[[0] * 5], [[1, 1, 1, 0, 0]]]
+
+
+def test_without_what_is_across_sections_the_mask_has_only_y_and_x():
+    ids = np.ones((2, 2, 2), int)
+    mask = affinity_mask(ids, False, across_sections=False)
+    assert not mask[0].any()
+    np.testing.assert_array_equal(mask[1:], affinity_mask(ids, False)[1:])
+
+
+def test_regions_are_pixels_of_one_value_that_touch_by_their_sides_in_one_section():
+    image = np.array([[[255, 255, 0, 255], [0, 0, 255, 0]], [[7, 7, 9, 7], [0, 7, 9, 9]]], np.uint8)
+    assert section_regions(image).tolist() == [[[1, 1, 0, 2], [0, 0, 3, 0]], [[4, 4, 5, 6], [0, 4, 5, 5]]]
+
+
+@pytest.mark.parametrize("inside", [255, 2**63])
+def test_labelled_membranes_give_regions_and_no_affinities_across_sections(tmp_path, files, inside):
+    membranes = np.full(SHAPE, inside, np.uint64)
+    membranes[:, 9] = membranes[:, :, 11] = 0
+    tifffile.imwrite(tmp_path / "ids.tif", membranes, photometric="minisblack")
+    data = dataset(files, labels="membranes")
+    assert data.by_section
+    item = data[0]
+    assert item["ids"].unique().tolist() == list(range(4 * SHAPE[0] + 1))
+    assert not item["mask"][0].any()
+    assert not item["gt"][0].any()
+    np.testing.assert_array_equal(item["gt"][1:].numpy(), affinities_of(membranes)[1:])
+    assert item["mask"][1:, :, 1:, 1:].all()
+    crop = dataset(files, labels="membranes", crop_size=[4, 12, 12], use_zflip=True)[0]
+    assert not crop["mask"][0].any()
+
+
+@pytest.mark.parametrize(("value", "message"), [(0, "0 everywhere"), (255, "0 nowhere, no membrane")])
+def test_an_image_without_membranes_or_without_anything_else_is_refused(tmp_path, files, value, message):
+    tifffile.imwrite(tmp_path / "ids.tif", np.full(SHAPE, value, np.uint8), photometric="minisblack")
+    with pytest.raises(InputError, match=rf"ids\.tif: {message}"):
+        dataset(files, labels="membranes")
 
 
 @pytest.mark.parametrize("kind", ["tif", "hdf5"])
@@ -111,6 +147,8 @@ def test_grey_values_change_but_not_affinities(files):
         ({"contrast": 0.1}, "contrast=0.1: whole volumes"),
         ({"dataroot_ids": ["a", "b"]}, "dataroot_ids"),
         ({"background": "other"}, "background"),
+        ({"labels": "other"}, "labels"),
+        ({"labels": "membranes", "background": "ignore"}, "background=ignore: boundary, as labels=membranes"),
     ],
 )
 def test_what_does_not_fit_is_named(files, changes, message):

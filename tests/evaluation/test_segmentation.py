@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpemsr.data.affinities import affinities_of
+from gpemsr.data.affinities import affinities_of, section_regions
 from gpemsr.data.id_volume import read_ids
 from gpemsr.errors import InputError
 from gpemsr.evaluation.segmentation import (
@@ -15,6 +15,7 @@ from gpemsr.evaluation.segmentation import (
     make_fragments,
     require,
     score_segmentation,
+    segment,
     segment_and_score,
 )
 
@@ -97,6 +98,54 @@ def test_scores_tell_a_split_from_a_merge_and_leave_out_the_boundary():
     assert scores.adapted_rand > 0.1
 
 
+def test_a_segmentation_comes_with_its_threshold(with_boundary):
+    affinities = affinities_of(with_boundary)
+    scores = segment_and_score(affinities, with_boundary, [0.2, 0.5])
+    segmentations = dict(segment(affinities, [0.2, 0.5]))
+    assert list(segmentations) == [0.2, 0.5]
+    for threshold, labels in segmentations.items():
+        assert score_segmentation(with_boundary, labels) == scores[threshold]
+        assert labels.all()
+
+
+def test_a_section_by_itself_is_merged_with_no_other_whatever_the_affinities_along_z(with_boundary):
+    regions = section_regions(with_boundary)
+    affinities = affinities_of(with_boundary)
+    affinities[0] = 1
+    (labels,) = (labels for _, labels in segment(affinities, [1.0], by_section=True))
+    sections = [set(np.unique(section)) for section in labels]
+    assert [len(names) for names in sections] == [9] * 5
+    assert len(set.union(*sections)) == 45
+    assert score_segmentation(regions, labels, by_section=True).voi == pytest.approx(0)
+    assert affinities[0].all()
+
+
+def test_three_dimensional_fragments_are_not_of_single_sections(with_boundary):
+    with pytest.raises(ValueError, match="kind=3d: 2d fits"):
+        next(segment(affinities_of(with_boundary), [0.5], "3d", by_section=True))
+
+
+def test_scores_by_section_are_the_mean_over_sections_that_have_ids():
+    ids = np.array([[[1, 1, 2, 2]], [[3, 3, 4, 4]], [[0, 0, 0, 0]]])
+    labels = np.array([[[1, 1, 2, 2]], [[1, 1, 1, 1]], [[1, 1, 2, 2]]])
+    scores = score_segmentation(ids, labels, by_section=True)
+    assert (scores.voi_split, scores.voi_merge) == (0, pytest.approx(1 / 2))
+    wrong = score_segmentation(ids[1:2], labels[1:2]).adapted_rand
+    assert wrong > 0.1
+    assert scores.adapted_rand == pytest.approx(wrong / 2)
+
+
+@pytest.mark.parametrize("by_section", [True, False])
+def test_there_must_be_something_to_compare_with(by_section):
+    with pytest.raises(ValueError, match="no voxel other than 0"):
+        score_segmentation(np.zeros((2, 3, 3), int), np.ones((2, 3, 3), int), by_section)
+
+
+def test_nothing_is_printed(with_boundary, capfd):
+    segment_and_score(affinities_of(with_boundary), with_boundary, [0.5])
+    assert capfd.readouterr().out == ""
+
+
 def test_boundary_takes_the_nearest_label_of_its_section():
     labels = np.array([[[3, 0, 0, 0, 4]], [[0, 0, 0, 0, 0]]])
     filled = fill_boundary(labels)
@@ -124,6 +173,14 @@ def test_true_affinities_of_real_neurons_give_the_neurons(em_data):
     (scores,) = segment_and_score(affinities_of(ids), connected_ids(ids), [0.5]).values()
     assert scores.voi < 0.05
     assert scores.adapted_rand < 0.01
+
+
+@pytest.mark.realdata
+def test_true_affinities_of_real_membranes_give_their_regions(em_data):
+    ids = section_regions(read_ids(em_data / "isbi2012_train" / "membrane.tif", slice(24, 25)))
+    (scores,) = segment_and_score(affinities_of(ids), ids, [0.5], by_section=True).values()
+    assert scores.voi < 1e-6
+    assert scores.adapted_rand < 1e-6
 
 
 def test_true_affinities_of_the_phantoms_neurons_give_the_neurons():

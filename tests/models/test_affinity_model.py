@@ -33,6 +33,7 @@ DEMO = Path(__file__).parents[2] / "options" / "demo" / "segmentation"
 TINY = {
     "mala": {"type": "MALAUNet", "num_feat": 4, "inc_factor": 1},
     "superhuman": {"type": "SuperhumanUNet", "channels": [4, 4, 4, 4, 4]},
+    "membranes": {"type": "SuperhumanUNet", "channels": [4, 4, 4, 4, 4]},
 }
 
 
@@ -85,10 +86,34 @@ def test_a_step_moves_every_weight_and_a_validation_segments(options, tmp_path):
     assert {name for name, _ in model.net_g.named_parameters()} - moved(before, model.net_g) == set()
     events = validate(model, options, tmp_path)
     figures = {"l_affinity", "voi_split", "voi_merge", "voi", "adapted_rand", "threshold"}
+    if options["name"] == "membranes_demo":
+        figures |= {"membrane_f1"}
     assert set(events.Tags()["scalars"]) == {f"metrics/phantom_val/{name}" for name in figures}
     assert events.Scalars("metrics/phantom_val/threshold")[0].value in (pytest.approx(0.3), 0.5)
     assert events.Images("phantom_val/lq_result_gt")[0].width == 180
     assert model.net_g.training
+
+
+@pytest.mark.parametrize("options", ["membranes"], indirect=True)
+def test_where_membranes_are_labelled_sections_are_scored_by_themselves(options, tmp_path, monkeypatch):
+    """With the true affinities, which join nothing across sections, nothing is wrong."""
+    truth = build_dataset({**options["datasets"]["val"], "phase": "val"})[0]["gt"].numpy()
+    monkeypatch.setattr("gpemsr.models.affinity_model.predict_affinities", lambda *_: truth)
+    model = build(options, tmp_path)
+    events = validate(model, options, tmp_path)
+    figures = {name: events.Scalars(f"metrics/phantom_val/{name}")[0].value for name in ("voi", "membrane_f1")}
+    assert figures == {"voi": pytest.approx(0, abs=1e-6), "membrane_f1": 1}
+
+
+@pytest.mark.parametrize("options", ["membranes"], indirect=True)
+def test_membranes_are_not_of_whole_volumes(options):
+    options["val"]["fragments"] = "3d"
+    with pytest.raises(InputError, match=r"my\.yml: val\.fragments=.*3d.*: 2d, as datasets\.val\.labels=membranes"):
+        check_options(options, "my.yml", True)
+    options["val"]["fragments"] = "2d"
+    del options["datasets"]["val"]["labels"]
+    with pytest.raises(InputError, match=r"datasets\.val\.labels=.*neurons.*: membranes, as datasets\.train"):
+        check_options(options, "my.yml", True)
 
 
 def test_a_test_has_scores_but_no_loss(options, tmp_path):

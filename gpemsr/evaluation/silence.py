@@ -1,0 +1,28 @@
+"""Keeping compiled libraries quiet, which write to the process's standard output past Python's ``sys.stdout``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+STDOUT = 1
+
+
+@contextlib.contextmanager
+def silent_stdout() -> Iterator[None]:
+    """Drop what the process prints, by Python or not, for the while; that is true of all of its threads.
+
+    What Python held back is written before.
+    """
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        kept = os.dup(STDOUT)
+        try:
+            os.dup2(nowhere.fileno(), STDOUT)
+            yield
+        finally:
+            os.dup2(kept, STDOUT)
+            os.close(kept)
