@@ -107,8 +107,9 @@ class AffinityDataset(Dataset):
             start, stop = options.sections or (0, volume.shape[0])
             if stop > volume.shape[0]:
                 raise InputError(f"{raw_path}: {volume.shape[0]} sections, too few for sections={options.sections}")
-            raw = np.stack([volume.section(z) for z in range(start, stop, options.every)])
-        ids = read_ids(ids_path, slice(start, stop, options.every), options.ids_dataset)
+            step = options.every if options.crop_size is None else 1  # crops begin at any section
+            raw = np.stack([volume.section(z) for z in range(start, stop, step)])
+        ids = read_ids(ids_path, slice(start, stop, step), options.ids_dataset)
         if ids.shape != raw.shape:
             raise InputError(f"{ids_path}: ids {ids.shape} of {raw_path} {raw.shape}; the same shape fits")
         if self.by_section:
@@ -123,6 +124,7 @@ class AffinityDataset(Dataset):
         crop = self._options.crop_size
         if crop is None:
             return 1
+        shape = (-(-shape[0] // self._options.every), *shape[1:])
         if any(size > whole for size, whole in zip(crop, shape, strict=True)):
             raise InputError(f"{path}: crop_size={crop} of {shape} voxels (z, y, x); at most these fit")
         return math.prod(whole // size for size, whole in zip(crop, shape, strict=True))
@@ -148,8 +150,13 @@ class AffinityDataset(Dataset):
     def _crop(self, raw: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A random crop, flipped and rotated; ids first, affinities after, so that they point the right way."""
         options, rng = self._options, self._random()
-        starts = [rng.randint(0, whole - size) for size, whole in zip(options.crop_size or (), ids.shape, strict=True)]
-        crop = tuple(slice(start, start + size) for start, size in zip(starts, options.crop_size or (), strict=True))
+        depth, *sides = options.crop_size or ()
+        extent = ((depth - 1) * options.every + 1, *sides)
+        starts = [rng.randint(0, whole - size) for size, whole in zip(extent, ids.shape, strict=True)]
+        crop = tuple(
+            slice(start, start + size, step)
+            for start, size, step in zip(starts, extent, (options.every, 1, 1), strict=True)
+        )
         turn = Augmentation.draw(rng, options.use_hflip, options.use_rot)
         step = -1 if options.use_zflip and rng.random() < 0.5 else 1
         return (np.ascontiguousarray(turn(raw[crop][::step])), np.ascontiguousarray(turn(ids[crop][::step])))

@@ -108,6 +108,14 @@ def test_sections_and_every_choose_sections(files, volume):
     np.testing.assert_array_equal((item["lq"][0] * 255).round().numpy(), volume[0][[1, 4, 7]])
 
 
+def test_crops_of_every_kth_section_begin_at_any_section(files, volume):
+    random.seed(0)
+    data = dataset(files, crop_size=[2, 20, 24], every=3)
+    assert len(data) == 1
+    crops = {(data[0]["lq"][0] * 255).round().numpy().astype(np.uint8).tobytes() for _ in range(60)}
+    assert crops == {volume[0][[z, z + 3]].tobytes() for z in range(SHAPE[0] - 3)}
+
+
 @pytest.mark.parametrize("background", ["boundary", "ignore"])
 def test_crops_are_turned_together_with_their_affinities(files, background):
     random.seed(0)
