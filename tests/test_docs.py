@@ -23,8 +23,11 @@ from tiny_stages import NETWORKS
 
 import gpemsr.test
 import gpemsr.train
-from gpemsr.cli import convert, demo, download_cremi, lmdb, parameters, phantom, train_mmagic
+from gpemsr.cli import benchmark, benchmark_train, convert, demo, download_cremi, lmdb, parameters, phantom, train_mmagic
 from gpemsr.compat import importable_basicsr
+from gpemsr.evaluation.benchmark_options import BenchmarkOptions
+from gpemsr.evaluation.equal_budget import BudgetOptions
+from gpemsr.option_checks import Place, check_schema
 from gpemsr.options import read_options, to_plain
 
 with importable_basicsr():
@@ -43,6 +46,8 @@ COMMANDS = {
     "gpemsr-demo": demo.main,
     "gpemsr-train-mmagic": train_mmagic.main,
     "gpemsr-parameters": parameters.main,
+    "gpemsr-benchmark": benchmark.main,
+    "gpemsr-benchmark-train": benchmark_train.main,
 }
 SIDE = 64
 STAGES = {"VQGANModel": 1, "LatentIndexerModel": 2, "GPEMSRModel": 3}
@@ -140,6 +145,8 @@ class Shell:
         assert f'"{name}={COMMANDS[name].__module__}:main"' in Path("setup.py").read_text()
         if name == "gpemsr-demo":
             self.check_demo(words)
+        elif name.startswith("gpemsr-benchmark"):
+            self.check_benchmark(name, *words)
         else:
             assert COMMANDS[name](self.small(words)) == 0
 
@@ -163,6 +170,12 @@ class Shell:
         """What is refused before work starts; tests/cli/test_demo.py runs it whole."""
         arguments = demo.parser().parse_args(words)
         demo.largest_crop(arguments.options, ["stage1", f"stage2_x{arguments.scale}", f"stage3_x{arguments.scale}"])
+
+    def check_benchmark(self, name: str, *words: str) -> None:
+        """Its option file; tests/evaluation runs it whole."""
+        file = benchmark.parser().parse_args(words).opt
+        schema = BenchmarkOptions if name == "gpemsr-benchmark" else BudgetOptions
+        check_schema(schema, to_plain(read_options(file)), Place(file))
 
     def make(self, _, *words: str) -> None:
         done = subprocess.run(["make", "-n", *words], capture_output=True, text=True)
