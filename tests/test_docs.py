@@ -250,8 +250,9 @@ def test_baselines(shell, capsys):
 def test_segmentation(shell):
     pytest.importorskip("waterz", reason="the extra 'benchmark' is not installed")
     run_page(shell, "segmentation.md")
-    for name in ("mala_demo", "superhuman_demo"):
+    for name in ("mala_demo", "superhuman_demo", "membranes_demo"):
         assert [figure for figure in ("l_affinity", "voi", "adapted_rand") if f"{figure}: " not in log_of(name)] == []
+    assert "membrane_f1: " in log_of("membranes_demo")
 
 
 @EACH_PAGE
