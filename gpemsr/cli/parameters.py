@@ -41,6 +41,7 @@ def row(file: str) -> tuple[str, ...]:
         InputError: it has no network, or one that cannot be built.
     """
     from gpemsr import register
+    from gpemsr.evaluation.cost import count_parameters
     from gpemsr.options import read_options
 
     options = read_options(file)
@@ -49,7 +50,7 @@ def row(file: str) -> tuple[str, ...]:
         raise InputError(f"{file}: network_g is missing: a network with its type fits")
     register()
     net = build(section, file)
-    counts = [sum(p.numel() for p in net.parameters() if p.requires_grad or not learned) for learned in (True, False)]
+    counts = [count_parameters(net, learned_only) for learned_only in (True, False)]
     scale = section.get("scale", "")
     return (str(options.get("name", "")), section["type"], f"{scale}", *(f"{count:,}" for count in counts))
 

@@ -21,7 +21,7 @@ from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
 from gpemsr.evaluation.benchmark_row import failed_row, run_row, to_8_bit
 from gpemsr.evaluation.equal_budget import fingerprint
-from gpemsr.evaluation.measures import require_measures
+from gpemsr.evaluation.measures import missing_measures
 from gpemsr.evaluation.segmentation import require
 from gpemsr.files import replaced
 
@@ -40,7 +40,7 @@ class Benchmark:
     """
 
     def __init__(self, options: BenchmarkOptions, file: str) -> None:
-        require_measures()
+        missing_measures()  # says what to install
         if options.segmentation is not None:
             require("waterz", "cc3d")
         self.options = options

@@ -127,7 +127,8 @@ class Row:
         with torch.no_grad():
             resolve(first)  # memory and libraries are at hand when the clock starts
             macs = count_macs(make_resolver_of_one(net, resolve), first)
-        results, seconds, scores = [], [], {name: [] for name in MEASURES}
+        results, seconds = [], []
+        scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
         resolve = make_resolver(net, method, dataset, self.device) if method.oracle is None else resolve
         for index in tqdm(range(len(dataset)), desc=method.name, unit="section", leave=False, disable=None):
             item = dataset[index]
@@ -143,9 +144,13 @@ class Row:
         for index, sr in enumerate(results):
             item = dataset[index]
             gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()
-            found = measure_section(sr, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size)
+            found = measure_section(sr, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0)
             for name in MEASURES:
                 scores[name].append(found[name])
+        missing = missing_measures(results[0].shape)
+        if pixel_size is None:
+            scores["frc_nm"] = [None]
+            missing["frc_nm"] = "needs the voxel size, which the test set does not tell"
         stack = np.stack(results)
         with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
             for image in stack:
@@ -156,7 +161,7 @@ class Row:
             "seconds": seconds,
             "peak_memory": peak,
             "scores": {name: None if None in values else values for name, values in scores.items()},
-            "missing": missing_measures(),
+            "missing": missing,
         }
 
     def segment(self, options: Segmentation, stack: np.ndarray, store: Any) -> Iterator[tuple[str, dict[str, float]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from scipy import ndimage
 from skimage.metrics import adapted_rand_error, variation_of_information
 from skimage.segmentation import watershed
 
-from gpemsr.errors import InputError
+from gpemsr.evaluation.libraries import library
 from gpemsr.evaluation.silence import silent_stdout
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
@@ -48,10 +47,7 @@ def require(*modules: str) -> None:
 
 
 def _library(module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise InputError(f"segmentation needs {module} ({error}): pip install gpemsr[benchmark]") from None
+    return library(module, "segmentation")
 
 
 def make_fragments(
