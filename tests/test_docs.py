@@ -23,7 +23,17 @@ from tiny_stages import NETWORKS
 
 import gpemsr.test
 import gpemsr.train
-from gpemsr.cli import benchmark, benchmark_train, convert, demo, download_cremi, lmdb, parameters, phantom, train_mmagic
+from gpemsr.cli import (
+    benchmark,
+    benchmark_train,
+    convert,
+    demo,
+    download_cremi,
+    lmdb,
+    parameters,
+    phantom,
+    train_mmagic,
+)
 from gpemsr.compat import importable_basicsr
 from gpemsr.evaluation.benchmark_options import BenchmarkOptions
 from gpemsr.evaluation.equal_budget import BudgetOptions

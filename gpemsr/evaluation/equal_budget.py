@@ -223,5 +223,3 @@ def _measure(job: tuple[str, dict[str, Any], str, int]) -> float:
         return iteration_seconds(options, Path(folder), steps)
     except (ValueError, RuntimeError, OSError) as error:
         raise InputError(f"{name}: {' '.join(str(error).split())}") from None
-
-

@@ -35,7 +35,7 @@ class Usage:
 def train(
     name: str, folder: Path, environment: Mapping[str, str] | None = None, bar_position: int | None = None
 ) -> Usage:
-    """Run ``gpemsr-train`` on ``<folder>/options/<name>.yml`` in ``folder``; its output goes to ``<folder>/<name>.log``.
+    """Run ``gpemsr-train`` on ``<folder>/options/<name>.yml`` in ``folder``; ``<folder>/<name>.log`` gets its output.
 
     Args:
         name: of the option file.

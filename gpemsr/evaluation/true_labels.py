@@ -36,11 +36,13 @@ def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
         raise InputError(f"{store.root}: {len(numbers)} sections, too few for segmentation.sections={[start, stop]}")
     entry: dict[str, Any] = store.metadata.get("volumes", {}).get(info.name, {})
     top, left = (entry.get("crop", {}).get(axis, [0])[0] for axis in "yx")
-    rectangle = (slice(top, top + info.height), slice(left, left + info.width))
+    y, x = slice(top, top + info.height), slice(left, left + info.width)
     ids = read_ids(options.ids, slice(0, int(numbers.max()) + 1), options.ids_dataset or CREMI_IDS)
     if len(ids) <= numbers[start:stop].max():
         raise InputError(f"{options.ids}: {len(ids)} sections, but the test set has section {numbers.max()}")
-    labels = ids[numbers[start:stop]][:, *rectangle]
+    labels = ids[numbers[start:stop]][:, y, x]
     if labels.shape[1:] != (info.height, info.width):
-        raise InputError(f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's {rectangle}")
+        raise InputError(
+            f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's y {y.start}:{y.stop}, x {x.start}:{x.stop}"
+        )
     return section_regions(labels) if options.labels == "membranes" else connected_ids(labels)

@@ -67,6 +67,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def halves(*names: str) -> list[dict]:
+    return [{"options": f"{name}.yml", "share": 0.5} for name in names]
+
+
 def budget_file(folder: Path, **changes) -> Path:
     roots = {"dataroot_gt": str(folder / "data" / "hr"), "dataroot_lq": str(folder / "data" / "lr_x8")}
     section = {
@@ -74,9 +78,9 @@ def budget_file(folder: Path, **changes) -> Path:
         "core_minutes": 0.02,
         "data": {"train": roots, "val": roots},
         "methods": [
-            {"name": "A", "stages": [{"options": "first.yml", "share": 0.5}, {"options": "second.yml", "share": 0.5}]},
+            {"name": "A", "stages": halves("first", "second")},
             {"name": "B", "stages": [{"options": "rival.yml"}]},
-            {"name": "A again", "stages": [{"options": "first.yml", "share": 0.5}, {"options": "rival.yml", "share": 0.5}]},
+            {"name": "A again", "stages": halves("first", "rival")},
         ],
     }
     file = folder / "budget.yml"

@@ -22,7 +22,7 @@ TOP, LEFT, HEIGHT, WIDTH = 3, 5, 12, 16
 @pytest.fixture
 def source(tmp_path) -> np.ndarray:
     """Ids of a volume of blocks, and a test set of every second section and a rectangle of it."""
-    z, y, x = np.indices(SHAPE)
+    _, y, x = np.indices(SHAPE)
     ids = (1 + y // 5 + 10 * (x // 6)).astype(np.uint16)
     ids[:, ::7] = 0
     tifffile.imwrite(tmp_path / "ids.tif", ids)
@@ -71,7 +71,7 @@ def test_membranes_are_regions_of_each_section(source, tmp_path):
 
 
 def test_sections_that_the_test_set_lacks_are_refused(source, tmp_path):
-    with pytest.raises(InputError, match="too few for segmentation.sections"):
+    with pytest.raises(InputError, match=r"too few for segmentation\.sections"):
         read_labels(segmentation(tmp_path, sections=[1, 4]), open_section_store(tmp_path / "hr", "disk"))
 
 
