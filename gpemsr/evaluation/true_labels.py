@@ -42,7 +42,6 @@ def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
         raise InputError(f"{options.ids}: {len(ids)} sections, but the test set has section {numbers.max()}")
     labels = ids[numbers[start:stop]][:, y, x]
     if labels.shape[1:] != (info.height, info.width):
-        raise InputError(
-            f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's y {y.start}:{y.stop}, x {x.start}:{x.stop}"
-        )
+        wanted = f"y {y.start}:{y.stop}, x {x.start}:{x.stop}"
+        raise InputError(f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's {wanted}")
     return section_regions(labels) if options.labels == "membranes" else connected_ids(labels)
