@@ -121,7 +121,7 @@ class Benchmark:
             stacks["ids"] = read_labels(segmentation, self.store).astype(np.uint32)
         for name, stack in stacks.items():
             with replaced(self.out / f"{name}.tif") as temporary:
-                tifffile.imwrite(temporary, stack, compression="zlib")
+                tifffile.imwrite(temporary, stack, compression="zlib", photometric="minisblack")
         sizes = {info.voxel_size for info in self.store.volumes.values()}
         z, _, x = next(iter(sizes)) or (None, None, None) if len(sizes) == 1 else (None, None, None)
         hashes = self._hashes(None)

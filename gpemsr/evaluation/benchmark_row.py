@@ -192,7 +192,7 @@ class Row:
 
                 figures["membrane_f1"] = membrane_f1(affinities, labels)
             file = self.folder / f"segmentation_{slug(segmenter.name)}.tif"
-            tifffile.imwrite(file, best[2], compression="zlib")
+            tifffile.imwrite(file, best[2], compression="zlib", photometric="minisblack")
             yield segmenter.name, figures
 
 

@@ -175,13 +175,10 @@ class EqualBudget:
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = json.loads(file.read_text()) if file.is_file() else {}
         missing = [name for name in self.stages if known.get(name, {}).get("of") != fingerprint(self.stages[name])]
-        jobs = [(name, self.stages[name], str(self.folder), STEPS) for _ in range(ROUNDS) for name in missing]
+        jobs = [(name, self.stages[name], str(self.folder.resolve()), STEPS) for _ in range(ROUNDS) for name in missing]
         found: dict[str, list[float]] = {name: [] for name in missing}
         if jobs:
-            pool = multiprocessing.get_context("spawn").Pool(
-                self.options.workers, initializer=os.environ.update, initargs=(ONE_THREAD,)
-            )
-            with pool:
+            with multiprocessing.get_context("spawn").Pool(self.options.workers) as pool:
                 results = pool.imap(_measure, jobs, chunksize=1)
                 for (name, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
                     found[name].append(value)

@@ -16,7 +16,7 @@ WARM_UP = 2  # iterations that are not counted: memory is not at hand yet
 
 
 def iteration_seconds(options: Mapping[str, Any], folder: Path, steps: int) -> float:
-    """CPU seconds of one iteration, the mean over iterations spread over the whole training.
+    """CPU seconds of one iteration on one thread, the mean over iterations spread over the whole training.
 
     They are spread because a stage may do more from some iteration on. Nothing is loaded, saved or logged: a
     checkpoint that the training would start from is left out.
@@ -32,6 +32,8 @@ def iteration_seconds(options: Mapping[str, Any], folder: Path, steps: int) -> f
     register()
     compat.apply()
     import torch
+
+    torch.set_num_threads(1)
     from basicsr.data import build_dataset
     from basicsr.models import build_model
 

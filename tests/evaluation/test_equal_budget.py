@@ -34,13 +34,13 @@ def test_a_stretched_schedule_keeps_its_shape(total, number):
     changed = rescaled(schedule(number), total)
     train = changed["train"]
     assert train["total_iter"] == changed["val"]["val_freq"] == changed["logger"]["save_checkpoint_freq"] == total
-    assert train["warmup_iter"] == round(total / 10)
-    assert train["gan_start_iter"] == round(0.9 * total)
+    assert abs(train["warmup_iter"] - total / 10) <= 0.5
+    assert abs(train["gan_start_iter"] - 0.9 * total) <= 0.5
     if number == 0:
         assert sum(train["scheduler"]["periods"]) >= total
-        assert train["scheduler"]["periods"][0] == max(1, round(0.6 * total))
+        assert abs(train["scheduler"]["periods"][0] - max(1, 0.6 * total)) <= 0.5
     else:
-        assert train["scheduler"]["milestones"] == [max(1, round(0.75 * total))]
+        assert abs(train["scheduler"]["milestones"][0] - max(1, 0.75 * total)) <= 0.5
 
 
 def test_the_options_that_are_stretched_stay_as_they_were():
