@@ -22,6 +22,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["gpemsr", "gpemsr.*"]),
+    package_data={"gpemsr.evaluation.report": ["templates/*.jinja"]},
     install_requires=[
         "basicsr==1.4.2",
         "einops>=0.7",
@@ -46,7 +47,13 @@ setup(
         "zarr>=2.16; python_version < '3.11'",
     ],
     extras_require={
-        "benchmark": ["connected-components-3d>=4.1", "lpips>=0.1.4", "piq>=0.8", "waterz>=0.10.1"],
+        "benchmark": [
+            "connected-components-3d>=4.1",
+            "jinja2>=3.1",
+            "lpips>=0.1.4",
+            "piq>=0.8",
+            "waterz>=0.10.1",
+        ],
         "mmagic": ["mmagic==1.2.0", "onedl-mmcv>=2.2", "onedl-mmengine>=0.10"],
         "test": ["hypothesis>=6.100", "mypy>=1.10", "pre-commit>=3.7", "pytest>=8", "pytest-timeout>=2.3", "ruff>=0.6"],
     },

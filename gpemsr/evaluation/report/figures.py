@@ -1,0 +1,106 @@
+"""All pictures of the report, in their order, with what they show and by which rule."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpemsr.evaluation.report.choice import Choice, choose_sections, middle_section
+from gpemsr.evaluation.report.crops import plot_crops
+from gpemsr.evaluation.report.overlays import file_name, plot_overlays
+from gpemsr.evaluation.report.pictures import Picture, picture
+from gpemsr.evaluation.report.plots import plot_bars, plot_frc, plot_time
+from gpemsr.evaluation.report.results import Benchmark
+
+# bytes; together below 2 MB
+PLOT = 80_000
+CROPS = 380_000
+OVERLAYS = 600_000
+
+Images = dict[int, dict[str, np.ndarray]]
+
+
+def draw_pictures(benchmark: Benchmark) -> list[Picture]:
+    """Draw whatever the benchmark's folder has the data for."""
+    choice = choose_sections(benchmark)
+    hr = benchmark.stack(benchmark.hr)
+    shown = sorted(set(choice.sections.values())) if choice and hr is not None else []
+    images = _section_images(benchmark, shown, hr) if hr is not None else {}
+    return [
+        *_plots(benchmark, choice, hr, images),
+        *(_crops(benchmark, choice, hr, images) if choice and hr is not None else []),
+        *_overlays(benchmark, hr),
+    ]
+
+
+def _section_images(benchmark: Benchmark, sections: list[int], hr: np.ndarray) -> Images:
+    """The sections of each row whose ``sr.tif`` fits the HR stack."""
+    images: Images = {index: {} for index in sections if index < len(hr)}
+    for row in benchmark.scored if images else []:
+        stack = benchmark.row_stack(row, "sr.tif")
+        if stack is not None and stack.shape == hr.shape:
+            for index, found in images.items():
+                found[row.slug] = stack[index]
+    return images
+
+
+def _plots(benchmark: Benchmark, choice: Choice | None, hr: np.ndarray | None, images: Images) -> list[Picture]:
+    spread = "Bars are means over the sections, whiskers the standard deviation"
+    hatched = "; oracles are hatched." if benchmark.oracles else "."
+    made = []
+    if figure := plot_bars(benchmark):
+        made.append(picture(figure, "measures.png", "Measures", spread + hatched, PLOT))
+    if figure := plot_time(benchmark):
+        threads = f" with {benchmark.threads} thread{'s' * (benchmark.threads != 1)}" if benchmark.threads else ""
+        caption = f"Mean PSNR against mean seconds per section{threads}: better is up and to the left."
+        made.append(picture(figure, "psnr_seconds.png", "PSNR against time", caption, PLOT))
+    if choice and hr is not None and (index := middle_section(choice)) in images:
+        figure = plot_frc(benchmark, hr[index], images[index])
+        caption = (
+            f"Section {_name(benchmark, index)}, {_rank_text(choice, index)} by {choice.rule}. The resolution is read "
+            "where the curve falls below 1/7."
+        )
+        if figure:
+            made.append(picture(figure, "frc.png", "Fourier ring correlation with HR", caption, PLOT))
+    return made
+
+
+def _crops(benchmark: Benchmark, choice: Choice, hr: np.ndarray, images: Images) -> list[Picture]:
+    lr = benchmark.stack(benchmark.lr)
+    made = []
+    for rank, index in choice.sections.items():
+        if index not in images:
+            continue
+        fits = lr is not None and index < len(lr) and np.prod(lr.shape[1:]) * benchmark.scale**2 == hr[0].size
+        figure = plot_crops(benchmark, index, hr[index], lr[index] if lr is not None and fits else None, images[index])
+        caption = (
+            f"Section {_name(benchmark, index)}, {_rank_text(choice, index)} by {choice.rule}. Crop around the place "
+            "with the strongest gradients of HR, zoom on it (box), and the error within the zoom; all panels share one "
+            "grey window and one error scale."
+        )
+        title = {"only": "Section"}.get(rank, f"{rank.capitalize()} section")
+        made.append(picture(figure, f"section_{rank}.png", title, caption, CROPS))
+    return made
+
+
+def _overlays(benchmark: Benchmark, hr: np.ndarray | None) -> list[Picture]:
+    made = []
+    for segmenter in benchmark.segmenters:
+        if drawn := plot_overlays(benchmark, segmenter, hr):
+            figure, index = drawn
+            caption = (
+                f"Section {_name(benchmark, index)}, the middle one of those segmented: what {segmenter} found in each "
+                "row's sections, over the HR section. Colours are drawn at random and do not correspond between panels."
+            )
+            name = f"segmentation_{file_name(segmenter)}.png"
+            limit = OVERLAYS // len(benchmark.segmenters)
+            made.append(picture(figure, name, f"Segmented by {segmenter}", caption, limit))
+    return made
+
+
+def _name(benchmark: Benchmark, index: int) -> str:
+    return benchmark.sections[index] if index < len(benchmark.sections) else str(index)
+
+
+def _rank_text(choice: Choice, index: int) -> str:
+    rank = next(name for name, section in choice.sections.items() if section == index)
+    return "the only one scored" if rank == "only" else f"the {rank}"

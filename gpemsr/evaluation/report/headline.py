@@ -1,0 +1,61 @@
+"""The result in one sentence, from the figures."""
+
+from __future__ import annotations
+
+from gpemsr.evaluation.measures import MEASURES
+from gpemsr.evaluation.report.results import Benchmark, Row
+from gpemsr.evaluation.report.summary import best_row, difference, summarise
+from gpemsr.evaluation.report.tables import number
+
+RAND_DIGITS = 3
+
+
+def headline(benchmark: Benchmark) -> str:
+    """Which method leads in PSNR, SSIM and adapted Rand error, by how much, and with what interval."""
+    methods = benchmark.methods
+    clauses = [_measure_clause(methods, name) for name in ("psnr", "ssim") if name in MEASURES]
+    clauses += [_rand_clause(methods, segmenter) for segmenter in benchmark.segmenters]
+    told = [clause for clause in clauses if clause]
+    if not told:
+        return "No method was scored."
+    count = len(benchmark.sections)
+    return f"On {count} section{'s' * (count != 1)}, {'; '.join(told)}."
+
+
+def _measure_clause(methods: list[Row], name: str) -> str | None:
+    measure = MEASURES[name]
+    best = best_row(methods, name)
+    summary = summarise(best.values(name)) if best else None
+    if best is None or summary is None:
+        return None
+    unit = f" {measure.unit}" if measure.unit else ""
+    value = f"{number(summary.mean, measure.digits)}{unit}"
+    gap = difference(best, methods, name)
+    if gap is None:
+        return f"{best.name}, the only method with this measure, has a {measure.label} of {value}"
+    by = f"{number(abs(gap.mean), measure.digits)}{unit} {'above' if gap.mean >= 0 else 'below'} {gap.rival.name}"
+    if gap.low is None or gap.high is None:
+        return f"{best.name} leads in {measure.label} with {value} ({by}; one section, so no interval)"
+    low, high = (gap.low, gap.high) if gap.mean >= 0 else (-gap.high, -gap.low)
+    interval = f"95 % interval {number(low, measure.digits)} to {number(high, measure.digits)}"
+    doubt = "" if gap.clear else ", so not a clear lead"
+    return f"{best.name} leads in {measure.label} with {value} ({by}, {interval}{doubt})"
+
+
+def _rand_clause(methods: list[Row], segmenter: str) -> str | None:
+    values: dict[str, float] = {
+        row.name: scores.adapted_rand
+        for row in methods
+        if (scores := row.segmentation.get(segmenter)) and scores.adapted_rand is not None
+    }
+    ranked = sorted(values, key=values.__getitem__)
+    if not ranked:
+        return None
+    what = f"adapted Rand error with {segmenter}"
+    value = number(values[ranked[0]], RAND_DIGITS)
+    if len(ranked) == 1:
+        return f"{ranked[0]}, the only method segmented, has an {what} of {value}"
+    gap = number(values[ranked[1]] - values[ranked[0]], RAND_DIGITS)
+    return (
+        f"{ranked[0]} leads in {what}, {value} ({gap} below {ranked[1]}; one figure for all sections, so no interval)"
+    )

@@ -1,0 +1,191 @@
+"""What a benchmark left in its folder: ``benchmark.json`` and ``rows/<slug>/row.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tifffile
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gpemsr.errors import InputError
+
+
+class Record(BaseModel):
+    """One JSON object; keys that the report does not show are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Training(Record):
+    """Iterations of each stage and what they cost."""
+
+    iterations: dict[str, int] = {}
+    core_minutes: float | None = None
+
+
+class Segmentation(Record):
+    """How what was found in a row's sections differs from the annotation; ``membrane_f1`` only of membranes."""
+
+    threshold: float | None = None
+    voi_split: float | None = None
+    voi_merge: float | None = None
+    voi: float | None = None
+    adapted_rand: float | None = None
+    membrane_f1: float | None = None
+
+
+class Row(Record):
+    """One method, oracle, or the HR sections themselves (``kind: hr``).
+
+    Attributes:
+        seconds: per section.
+        scores: per measure the values per section; None where it was not measured, which ``missing`` explains.
+        macs: multiply-adds for one section.
+        peak_memory: bytes.
+    """
+
+    slug: str
+    name: str
+    kind: Literal["method", "oracle", "hr"] = "method"
+    error: str | None = None
+    options: str | None = None
+    weights: str | None = None
+    hashes: dict[str, str] = {}
+    training: Training | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    seconds: list[float | None] = []
+    peak_memory: int | None = None
+    scores: dict[str, list[float | None] | None] = {}
+    missing: dict[str, str] = {}
+    segmentation: dict[str, Segmentation] = {}
+
+    def values(self, measure: str) -> np.ndarray:
+        """Float values per section (NaN where there is none); empty if nothing was measured."""
+        return np.array([np.nan if v is None else v for v in self.scores.get(measure) or []], float)
+
+
+class Benchmark(Record):
+    """What the rows have in common, and the rows in the order of the option file.
+
+    Attributes:
+        segmented: the first section that was segmented and the one after the last.
+    """
+
+    folder: Path
+    name: str
+    title: str
+    scale: int = Field(gt=0)
+    sections: list[str]
+    rows: list[Row]
+    note: str | None = None
+    pixel_size_nm: float | None = None
+    section_nm: float | None = None
+    command: str | None = None
+    versions: dict[str, str] = {}
+    threads: int | None = None
+    machine: str | None = None
+    hashes: dict[str, str] = {}
+    hr: str | None = None
+    lr: str | None = None
+    ids: str | None = None
+    segmented: tuple[int, int] | None = None
+    segmenters: list[str] = []
+
+    @property
+    def failed(self) -> list[Row]:
+        """Rows without figures."""
+        return [row for row in self.rows if row.error is not None]
+
+    @property
+    def methods(self) -> list[Row]:
+        """Rows that compete."""
+        return self._of_kind("method")
+
+    @property
+    def oracles(self) -> list[Row]:
+        """Rows that use what a user does not have, so that they do not compete."""
+        return self._of_kind("oracle")
+
+    @property
+    def references(self) -> list[Row]:
+        """The HR sections themselves, which are only segmented."""
+        return self._of_kind("hr")
+
+    @property
+    def scored(self) -> list[Row]:
+        """Methods, then oracles."""
+        return self.methods + self.oracles
+
+    def _of_kind(self, kind: str) -> list[Row]:
+        return [row for row in self.rows if row.kind == kind and row.error is None]
+
+    def stack(self, name: str | None) -> np.ndarray | None:
+        """The stack (z, y, x) in file ``name`` of the benchmark's folder; None if there is none."""
+        return read_stack(self.folder / name) if name else None
+
+    def row_stack(self, row: Row, name: str) -> np.ndarray | None:
+        """The stack (z, y, x) in file ``name`` of a row's folder; None if there is none."""
+        return read_stack(self.folder / "rows" / row.slug / name)
+
+
+def read_stack(path: Path) -> np.ndarray | None:
+    """The stack (z, y, x) of a TIFF; None if there is no such file or it cannot be read."""
+    try:
+        stack = tifffile.imread(path)
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return None
+    return stack[None] if stack.ndim == 2 else stack if stack.ndim == 3 else None
+
+
+def load_benchmark(folder: str | Path) -> Benchmark:
+    """Read a benchmark's folder; a row that cannot be read becomes one with an error.
+
+    Raises:
+        InputError: ``benchmark.json`` is absent or does not fit.
+    """
+    folder = Path(folder)
+    path = folder / "benchmark.json"
+    common = _read_object(path)
+    try:
+        count = len(common["sections"])
+        rows = [_load_row(folder, str(slug), count) for slug in common["rows"]]
+        return Benchmark.model_validate({**common, "folder": folder, "rows": rows})
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: sections and rows must be lists ({error!r})") from None
+    except ValidationError as error:
+        raise InputError(f"{path}: {_first_line(error)}") from None
+
+
+def _load_row(folder: Path, slug: str, sections: int) -> Row:
+    path = folder / "rows" / slug / "row.json"
+    try:
+        row = Row.model_validate({**_read_object(path), "slug": slug})
+    except InputError as error:
+        return Row(slug=slug, name=slug, error=str(error))
+    except ValidationError as error:
+        return Row(slug=slug, name=slug, error=f"{path.name}: {_first_line(error)}")
+    for key, values in {"seconds": row.seconds, **row.scores}.items():
+        if values and len(values) != sections and row.error is None:
+            return row.model_copy(update={"error": f"{path.name}: {len(values)} values of {key}, {sections} sections"})
+    return row
+
+
+def _read_object(path: Path) -> Mapping:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path.name} cannot be read: {reason}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path.name}: must be a JSON object")
+    return value
+
+
+def _first_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
