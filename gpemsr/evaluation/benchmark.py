@@ -46,6 +46,7 @@ class Benchmark:
         self.options = options
         self.file = file
         self.out = Path(options.out)
+        self._known_hashes: dict[str, str] = {}
         self.store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
 
     def run(self) -> list[str]:
@@ -108,7 +109,10 @@ class Benchmark:
             files += [method.options, *method.trainings, *([method.weights] if method.weights else [])]
         if segmentation is not None:
             files += [segmentation.ids, *(f for s in segmentation.segmenters for f in (s.options, s.weights))]
-        return {file: hash_of(file) for file in files}
+        for file in files:
+            if file not in self._known_hashes:
+                self._known_hashes[file] = hash_of(file)
+        return {file: self._known_hashes[file] for file in files}
 
     def _write_common(self) -> None:
         """Write ``benchmark.json`` and the stacks that all rows are compared with."""
