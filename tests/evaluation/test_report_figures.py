@@ -55,7 +55,7 @@ def test_rule_and_section_are_in_the_caption(tmp_path):
 
 def test_zoom_lies_in_the_crop_and_both_in_the_section():
     image = np.zeros((500, 300), np.uint8)
-    image[480:500, 0:20] = np.random.default_rng(0).integers(0, 256, (20, 20))
+    image[450:470, 0:20] = np.random.default_rng(0).integers(0, 256, (20, 20))
     view = view_of(image)
     assert view.crop(image).shape == (240, 240) and view.zoom(image).shape == (60, 60)
     assert view.y <= view.zoom_y and view.zoom_y + 60 <= view.y + 240

@@ -37,8 +37,16 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.words.append(data)
-        if self.rows and self.rows[-1] and self.tags[-1] in ("td", "th"):
-            self.rows[-1][-1] += data
+        if self.rows and self.rows[-1] and self.tags[-1] in ("td", "th", "small"):
+            self.rows[-1][-1] = f"{self.rows[-1][-1]} {data.strip()}".strip()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A folder with its report."""
+    folder = write_benchmark(tmp_path_factory.mktemp("report"))
+    write_report(folder)
+    return folder
 
 
 def pages(folder) -> tuple[str, str]:
@@ -84,9 +92,8 @@ def test_provenance_is_told(tmp_path):
             assert told in text
 
 
-def test_page_needs_no_network_and_no_script(tmp_path):
-    write_report(write_benchmark(tmp_path))
-    html = (tmp_path / "report.html").read_text()
+def test_page_needs_no_network_and_no_script(report):
+    html = (report / "report.html").read_text()
     page = Page(html)
     assert "script" not in page.tags and "link" not in page.tags and "@import" not in html and "url(" not in html
     assert page.addresses and all(re.match(r"data:image/png;base64,|#", address) for address in page.addresses)
@@ -107,20 +114,17 @@ def test_markdown_shows_text_literally():
     assert str(markdown("a|b *c*\n<d> [e](f)")) == r"a\|b \*c\* &lt;d&gt; \[e\](f)"
 
 
-def test_markdown_names_the_pictures_that_lie_beside_it(tmp_path):
-    write_report(write_benchmark(tmp_path))
-    named = re.findall(r"\]\((figures/[^)]+)\)", (tmp_path / "report.md").read_text())
-    assert sorted(named) == sorted(f"figures/{path.name}" for path in (tmp_path / "figures").iterdir())
+def test_markdown_names_the_pictures_that_lie_beside_it(report):
+    named = re.findall(r"\]\((figures/[^)]+)\)", (report / "report.md").read_text())
+    assert sorted(named) == sorted(f"figures/{path.name}" for path in (report / "figures").iterdir())
     assert "figures/section_median.png" in named and "figures/segmentation_mala.png" in named
-    inside = re.findall(r'src="data:image/png;base64,([^"]+)"', (tmp_path / "report.html").read_text())
-    assert [base64.b64decode(data) for data in inside] == [(tmp_path / name).read_bytes() for name in named]
+    inside = re.findall(r'src="data:image/png;base64,([^"]+)"', (report / "report.html").read_text())
+    assert [base64.b64decode(data) for data in inside] == [(report / name).read_bytes() for name in named]
 
 
-def test_nothing_but_the_report_is_added(tmp_path):
-    write_benchmark(tmp_path)
-    before = {path.name for path in tmp_path.iterdir()}
-    write_report(tmp_path)
-    added = {path.name for path in tmp_path.iterdir()} - before
+def test_nothing_but_the_report_is_added(report):
+    given = {"benchmark.json", "rows", "hr.tif", "lr.tif", "ids.tif"}
+    added = {path.name for path in report.iterdir()} - given
     assert added == {"report.html", "report.md", "summary.csv", "sections.csv", "figures"}
 
 
@@ -147,7 +151,6 @@ NOT_SEGMENTED = [{**content, "segmentation": {}} for content in three_rows()[:3]
         ({}, without("rows/*/sr.tif"), {"measures", "psnr_seconds", "section_best", "segmentation_mala"}),
         ({}, without("rows/gpemsr/sr.tif"), {"measures", "frc", "section_worst", "segmentation_mala"}),
         ({}, without("hr.tif", "lr.tif"), {"measures", "psnr_seconds"}),
-        ({}, without("lr.tif", "ids.tif"), {"section_best", "segmentation_mala"}),
         ({}, with_stack_of_another_size, {"section_best"}),
         ({}, without("rows/*/*.json"), set()),
         ({"rows": [row("Bicubic"), FAILED]}, None, {"measures", "section_median"}),
@@ -156,14 +159,16 @@ NOT_SEGMENTED = [{**content, "segmentation": {}} for content in three_rows()[:3]
         ({"rows": [row("Bicubic", sections=2), row("B", sections=2)], "sections": 2}, None, {"section_worst"}),
         ({"rows": [row("A")]}, None, {"measures", "section_median"}),
         ({"rows": NOT_SEGMENTED, "ids": None, "segmented": None, "segmenters": []}, None, {"section_best"}),
-        ({"ids": None}, None, {"segmentation_mala"}),
-        ({"pixel_size_nm": None, "note": None, "machine": None, "command": None}, None, {"section_best"}),
+        (
+            {"ids": None, "lr": None, "pixel_size_nm": None, "note": None, "machine": None, "command": None},
+            None,
+            {"section_best", "segmentation_mala"},
+        ),
     ],
     ids=[
         "no sr.tif",
         "a row without sr.tif",
         "no hr.tif",
-        "no lr.tif",
         "sr.tif of another size",
         "no row.json",
         "a failed row",
@@ -172,8 +177,7 @@ NOT_SEGMENTED = [{**content, "segmentation": {}} for content in three_rows()[:3]
         "two sections",
         "one row",
         "no segmentation",
-        "ids null",
-        "no pixel size",
+        "ids, lr and pixel size null",
     ],
 )
 def test_what_is_absent_is_left_out(tmp_path, arguments, change, pictures):

@@ -108,5 +108,6 @@ def _scores(row: Row, index: int) -> str:
         values = row.values(name)
         if name in MEASURES and index < len(values) and np.isfinite(values[index]):
             measure = MEASURES[name]
-            texts.append(f"{number(values[index], measure.digits)} {measure.unit or measure.label}")
+            value = number(values[index], measure.digits)
+            texts.append(f"{value} {measure.unit}" if measure.unit else f"{measure.label} {value}")
     return ", ".join(texts)

@@ -14,7 +14,7 @@ def headline(benchmark: Benchmark) -> str:
     """Which method leads in PSNR, SSIM and adapted Rand error, by how much, and with what interval."""
     methods = benchmark.methods
     clauses = [_measure_clause(methods, name) for name in ("psnr", "ssim") if name in MEASURES]
-    clauses += [_rand_clause(methods, segmenter) for segmenter in benchmark.segmenters]
+    clauses.append(_rand_clause(methods, benchmark.segmenters))
     told = [clause for clause in clauses if clause]
     if not told:
         return "No method was scored."
@@ -42,7 +42,15 @@ def _measure_clause(methods: list[Row], name: str) -> str | None:
     return f"{best.name} leads in {measure.label} with {value} ({by}, {interval}{doubt})"
 
 
-def _rand_clause(methods: list[Row], segmenter: str) -> str | None:
+def _rand_clause(methods: list[Row], segmenters: list[str]) -> str | None:
+    lowest = [text for segmenter in segmenters if (text := _lowest_rand(methods, segmenter))]
+    if not lowest:
+        return None
+    rows = ", and for ".join(lowest)
+    return f"adapted Rand error, one figure for all sections and so without interval, is lowest for {rows}"
+
+
+def _lowest_rand(methods: list[Row], segmenter: str) -> str | None:
     values: dict[str, float] = {
         row.name: scores.adapted_rand
         for row in methods
@@ -51,11 +59,7 @@ def _rand_clause(methods: list[Row], segmenter: str) -> str | None:
     ranked = sorted(values, key=values.__getitem__)
     if not ranked:
         return None
-    what = f"adapted Rand error with {segmenter}"
-    value = number(values[ranked[0]], RAND_DIGITS)
+    text = f"{ranked[0]} with {segmenter} ({number(values[ranked[0]], RAND_DIGITS)}"
     if len(ranked) == 1:
-        return f"{ranked[0]}, the only method segmented, has an {what} of {value}"
-    gap = number(values[ranked[1]] - values[ranked[0]], RAND_DIGITS)
-    return (
-        f"{ranked[0]} leads in {what}, {value} ({gap} below {ranked[1]}; one figure for all sections, so no interval)"
-    )
+        return f"{text}, the only one segmented)"
+    return f"{text}, {number(values[ranked[1]] - values[ranked[0]], RAND_DIGITS)} below {ranked[1]})"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 GAPS = (8, 16, 26, 38, 52)  # points between a point and its name
@@ -22,7 +23,7 @@ def place_labels(axis: Axes, points: Sequence[tuple[float, float, str, str]], fo
         points: x, y, name and colour.
     """
     figure = axis.get_figure()
-    assert figure is not None
+    assert isinstance(figure, Figure)
     figure.draw_without_rendering()
     per_point = figure.dpi / 72
     places = [axis.transData.transform((x, y)) for x, y, _, _ in points]

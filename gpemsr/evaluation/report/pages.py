@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from gpemsr.evaluation.report import provenance
 from gpemsr.evaluation.report.headline import headline
@@ -43,4 +44,4 @@ def render(template: str, benchmark: Benchmark, pictures: list[Picture]) -> str:
 def markdown(value: object) -> Markup:
     """Text as one line of Markdown that shows it literally."""
     line = " ".join(str(value).split())
-    return Markup(MARKDOWN_SIGNS.sub(r"\\\1", str(escape(line))))
+    return Markup(html.escape(MARKDOWN_SIGNS.sub(r"\\\1", line), quote=False))

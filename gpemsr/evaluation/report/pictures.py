@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -40,10 +41,9 @@ class Picture:
 
 def picture(figure: Figure, name: str, title: str, caption: str, limit: int, alternative: str | None = None) -> Picture:
     """Draw a figure as a PNG with a palette, of at most ``limit`` bytes: fewer shades, then fewer pixels."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    image = Image.open(buffer).convert("RGB")
-    data = smallest_png(image, limit)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    data = smallest_png(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()), limit)
     width, height = Image.open(io.BytesIO(data)).size
     return Picture(name, title, caption, alternative or title, data, width, height)
 
@@ -53,7 +53,7 @@ def smallest_png(image: Image.Image, limit: int) -> bytes:
     while True:
         for greys, colours in SHADES:
             buffer = io.BytesIO()
-            with_palette(np.asarray(image), greys, colours).save(buffer, "PNG", optimize=True)
+            with_palette(np.asarray(image), greys, colours).save(buffer, "PNG")
             if buffer.tell() <= limit:
                 return buffer.getvalue()
         if image.width <= SMALLEST:

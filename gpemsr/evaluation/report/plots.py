@@ -122,7 +122,7 @@ def plot_frc(benchmark: Benchmark, hr: np.ndarray, images: Mapping[str, np.ndarr
     axis.axhline(THRESHOLD, color="#555555", linewidth=0.9)
     axis.text(0.498, THRESHOLD + 0.015, "1/7", ha="right", fontsize=9, color="#333333")
     limit = 0.5 / benchmark.scale
-    axis.axvline(limit, color="#555555", linewidth=1, linestyle=(0, (1, 2)), label="finest that LR samples")
+    axis.axvline(limit, color="#555555", linewidth=1, linestyle=(0, (1, 2)), label="limit of LR sampling")
     axis.set_xlabel("spatial frequency (cycles per HR pixel)")
     axis.set_ylabel("correlation with the HR section")
     if size := benchmark.pixel_size_nm:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from gpemsr.evaluation.measures import MEASURES
 from gpemsr.evaluation.report.results import Benchmark
-from gpemsr.evaluation.report.tables import significant
 
 Pairs = list[tuple[str, str]]
 
@@ -15,7 +14,7 @@ def compared(benchmark: Benchmark) -> str:
     """What was compared, in a sentence or two."""
     count = len(benchmark.sections)
     size = benchmark.pixel_size_nm
-    pixels = f", from {significant(size * benchmark.scale)} nm to {significant(size)} nm pixels" if size else ""
+    pixels = f", from {size * benchmark.scale:g} nm to {size:g} nm pixels" if size else ""
     text = f"×{benchmark.scale} super-resolution of {count} section{'s' * (count != 1)}{pixels}"
     text += f". Methods: {', '.join(row.name for row in benchmark.methods) or 'none'}."
     if benchmark.oracles:
@@ -54,9 +53,14 @@ def hashes(benchmark: Benchmark) -> Pairs:
 
 
 def missing(benchmark: Benchmark) -> list[tuple[str, str, str]]:
-    """Row, measure and why it was not measured."""
+    """Measure, the rows that lack it, and why."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for row in benchmark.scored:
+        for name, reason in row.missing.items():
+            label = MEASURES[name].label if name in MEASURES else name
+            rows.setdefault((label, reason), []).append(row.name)
+    count = len(benchmark.scored)
     return [
-        (row.name, MEASURES[name].label if name in MEASURES else name, reason)
-        for row in benchmark.scored
-        for name, reason in row.missing.items()
+        (label, "all rows" if len(names) == count else ", ".join(names), reason)
+        for (label, reason), names in rows.items()
     ]

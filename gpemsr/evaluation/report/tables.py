@@ -23,11 +23,27 @@ SEGMENTATION_DIGITS = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, whether it is the best of its column, and the footnote it points to."""
+    """One cell: its text, whether it is the best of its column, and the footnote it points to.
+
+    Attributes:
+        words: whether it is text that may be wrapped.
+    """
 
     text: str
     best: bool = False
     note: int | None = None
+    words: bool = False
+
+    @property
+    def figure(self) -> str:
+        """The text without its detail."""
+        return self.text.removesuffix(self.detail).rstrip()
+
+    @property
+    def detail(self) -> str:
+        """Spread, interval or parts, which may stand below the figure."""
+        start = min((at for sign in "±[(" if (at := self.text.find(f" {sign}")) >= 0), default=len(self.text))
+        return "" if self.words else self.text[start + 1 :]
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,7 @@ def difference_table(benchmark: Benchmark) -> Table:
             if gap.low is not None and gap.high is not None:
                 text += f" [{number(gap.low, measure.digits)}, {number(gap.high, measure.digits)}]"
             better = gap.clear and (gap.mean > 0) == measure.higher_is_better
-            cells += [Cell(text, better), Cell(gap.rival.name)]
+            cells += [Cell(text, better), Cell(gap.rival.name, words=True)]
         table.lines.append(Line(row.name, row.kind, cells))
     return table
 
