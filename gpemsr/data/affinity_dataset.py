@@ -150,8 +150,8 @@ class AffinityDataset(Dataset):
     def _crop(self, raw: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A random crop, flipped and rotated; ids first, affinities after, so that they point the right way."""
         options, rng = self._options, self._random()
-        depth, *sides = options.crop_size or ()
-        extent = ((depth - 1) * options.every + 1, *sides)
+        depth, height, width = options.crop_size or ids.shape
+        extent = ((depth - 1) * options.every + 1, height, width)
         starts = [rng.randint(0, whole - size) for size, whole in zip(extent, ids.shape, strict=True)]
         crop = tuple(
             slice(start, start + size, step)

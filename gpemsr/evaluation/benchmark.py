@@ -82,7 +82,8 @@ class Benchmark:
                 process.join()
         row = _read(folder / "row.json")
         if process.exitcode or row is None or row.get("of") != of:
-            how = f"signal {-process.exitcode}" if (process.exitcode or 0) < 0 else f"exit code {process.exitcode}"
+            code = process.exitcode or 0
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
             folder.mkdir(exist_ok=True)
             row = failed_row(name, method, f"its process ended by {how}; too little memory?")
             with replaced(folder / "row.json") as temporary:

@@ -99,8 +99,8 @@ class Row:
         if self.method is None:
             stack = np.stack([to_8_bit(store.read_float(v, s)) for v, i in store.volumes.items() for s in i.sections])
         else:
-            sizes = {info.voxel_size for info in store.volumes.values()}
-            pixel_size = next(iter(sizes))[2] if len(sizes) == 1 and None not in sizes else None
+            sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
+            pixel_size = sizes.pop() if len(sizes) == 1 else None
             stack, found = self.super_resolve(self.method, pixel_size)
             row |= found | {"training": training_of(self.method.trainings)}
         if self.options.segmentation is not None:
@@ -141,10 +141,10 @@ class Row:
                 seconds.append(time.perf_counter() - start)
             results.append(to_8_bit(sr[0, 0].float().clamp(0, 1).cpu().numpy()))
         peak = peak_memory(self.device)
-        for index, sr in enumerate(results):
+        for index, result in enumerate(results):
             item = dataset[index]
             gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()
-            found = measure_section(sr, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0)
+            found = measure_section(result, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0)
             for name in MEASURES:
                 scores[name].append(found[name])
         missing = missing_measures(results[0].shape)

@@ -10,6 +10,7 @@ from torch import nn
 from gpemsr.archs.blocks import pad_to_multiple
 from gpemsr.archs.gpemsr_arch import GPEMSR, MULTIPLE
 from gpemsr.archs.indexer_arch import LatentIndexer, PriorOutput
+from gpemsr.archs.vqgan_arch import VQGAN
 
 
 class TrueCodes(nn.Module):
@@ -22,14 +23,14 @@ class TrueCodes(nn.Module):
 
     def __init__(self, indexer: LatentIndexer, pairs: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
         super().__init__()
-        self.indexer = indexer
+        self.indexer: LatentIndexer = indexer
         self.codes = {
             _key(pad_to_multiple(lq, MULTIPLE)): indexer.targets(pad_to_multiple(gt, MULTIPLE * indexer.scale))
             for lq, gt in pairs
         }
 
     @property
-    def vqgan(self) -> nn.Module:
+    def vqgan(self) -> VQGAN:
         """Stage I."""
         return self.indexer.vqgan
 
@@ -49,7 +50,7 @@ def use_true_codes(net: GPEMSR, pairs: Iterable[tuple[torch.Tensor, torch.Tensor
     """
     if net.prior.vqgan.encoder is None:
         raise ValueError("network_g.perceptual: vqgan fits, true codes need the encoder of stage I")
-    net.prior = TrueCodes(net.prior, pairs)
+    net.add_module("prior", TrueCodes(net.prior, pairs))
 
 
 def _key(lq: torch.Tensor) -> tuple:
