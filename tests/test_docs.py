@@ -265,9 +265,14 @@ def test_segmentation(shell):
     assert "membrane_f1: " in log_of("membranes_demo")
 
 
+def test_benchmark(shell):
+    run_page(shell, "benchmark.md")
+
+
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    run_here = {"README.md", "training.md", "data.md", "results.md", "baselines.md", "segmentation.md"}
+    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark")
+    run_here = {f"{name}.md" for name in names}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
 
