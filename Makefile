@@ -1,6 +1,6 @@
 # make demo [DATA=stack.tif] [SCALE=8]   train the three stages on a small stack and super-resolve its last sections
 # make test                              lint, types and tests
-# make benchmark EM_DATA=folder          repeat the comparison of docs/results.md from the raw stacks: hours
+# make benchmark EM_DATA=folder          compare methods at equal training, from the raw stacks: hours
 # make lint                              lint and types only
 # Each makes or mends .venv first, where it is absent or requirements.lock has changed.
 
