@@ -17,9 +17,9 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
-from gpemsr.data.section_store import SectionStore, open_section_store
+from gpemsr.data.section_store import open_section_store
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
-from gpemsr.evaluation.benchmark_row import failed_row, run_row, to_8_bit
+from gpemsr.evaluation.benchmark_row import failed_row, run_row, stack_of
 from gpemsr.evaluation.equal_budget import fingerprint
 from gpemsr.evaluation.measures import missing_measures
 from gpemsr.evaluation.segmentation import require
@@ -119,7 +119,7 @@ class Benchmark:
         """Write ``benchmark.json`` and the stacks that all rows are compared with."""
         options, segmentation = self.options, self.options.segmentation
         lr = open_section_store(options.data.dataroot_lq, options.data.io_backend.type)
-        stacks = {"hr": _stack(self.store), "lr": _stack(lr)}
+        stacks = {"hr": stack_of(self.store), "lr": stack_of(lr)}
         if segmentation is not None:
             from gpemsr.evaluation.true_labels import read_labels
 
@@ -189,11 +189,6 @@ def machine() -> str:
         lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
     return f"{os.cpu_count()} cores, {model}"
-
-
-def _stack(store: SectionStore) -> np.ndarray:
-    """All sections of all volumes, (z, y, x) uint8."""
-    return np.stack([to_8_bit(store.read_float(v, s)) for v, info in store.volumes.items() for s in info.sections])
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, Segmentation, Segmenter, slug
+from gpemsr.evaluation.held_back import to_8_bit
 
 KIBIBYTE = 1024
 
@@ -90,14 +92,12 @@ class Row:
 
     def run(self) -> dict[str, Any]:
         """The content of ``row.json``."""
-        from gpemsr.data.section_store import open_section_store
-
         data = self.options.data
         store = open_section_store(data.dataroot_gt, data.io_backend.type)
         row = failed_row(self.method.name if self.method else HR.upper(), self.method, "")
         row["error"] = None
         if self.method is None:
-            stack = np.stack([to_8_bit(store.read_float(v, s)) for v, i in store.volumes.items() for s in i.sections])
+            stack = stack_of(store)
         else:
             sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
             pixel_size = sizes.pop() if len(sizes) == 1 else None
@@ -232,9 +232,9 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
     }
 
 
-def to_8_bit(image: np.ndarray) -> np.ndarray:
-    """[0, 1] -> uint8, rounded as BasicSR does."""
-    return np.round(image * 255).astype(np.uint8)
+def stack_of(store: SectionStore) -> np.ndarray:
+    """All sections of all volumes, (z, y, x) uint8."""
+    return np.stack([to_8_bit(store.read_float(v, s)) for v, info in store.volumes.items() for s in info.sections])
 
 
 def synchronize(device: torch.device) -> None:

@@ -87,8 +87,13 @@ def upscale_bicubic(lq: np.ndarray, scale: int) -> np.ndarray:
 
 def score(image: np.ndarray, gt: np.ndarray) -> dict[str, float]:
     """BasicSR's PSNR (dB) and SSIM of two images (y, x) in [0, 1], rounded to 8 bits."""
-    pair = [np.round(x * 255).astype(np.uint8) for x in (image, gt)]
+    pair = [to_8_bit(x) for x in (image, gt)]
     return {
         "psnr": float(calculate_psnr(*pair, crop_border=0)),
         "ssim": float(calculate_ssim(*[x[..., None] for x in pair], crop_border=0)),
     }
+
+
+def to_8_bit(image: np.ndarray) -> np.ndarray:
+    """[0, 1] -> uint8, rounded as BasicSR does."""
+    return np.round(image * 255).astype(np.uint8)
