@@ -1,18 +1,21 @@
-"""Writing whole files: under a temporary name first, so that the final name never holds a part of one."""
+"""Writing whole files, and telling one from another."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpemsr.errors import InputError
 
+BLOCK = 1 << 20  # bytes read at once
+
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name to write under, which becomes ``path`` if the block ends well.
+    """A name to write under, which becomes ``path`` if the block ends well: ``path`` never holds a part of a file.
 
     Raises:
         InputError: it cannot be written.
@@ -25,3 +28,13 @@ def replaced(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path, progress: Callable[[int], object] = lambda count: None) -> str:
+    """SHA-256 of a file, in hexadecimal; ``progress`` is told how many bytes each block that was read has."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()

@@ -118,7 +118,7 @@ class GPEMSR(OptionChecked, nn.Module):
         bidirectional_flow: bool = False,
     ) -> None:
         super().__init__()
-        self.check_options(
+        GPEMSR.check_options(
             scale=scale,
             num_feat=num_feat,
             hr_feat=hr_feat,
@@ -215,27 +215,33 @@ class GPEMSR(OptionChecked, nn.Module):
         lq = pad_to_multiple(lq, MULTIPLE)
         flat = lq.flatten(0, 1)
         feat = self.feature_extraction(self.lrelu(self.conv_first(flat)))
+        from_prior = self.fuse_prior(flat, feat)
+        level2, level3 = self.coarser(from_prior["fused"])
+        from_prior["reference"] = from_prior["reference"][..., : h * self.scale, : w * self.scale]
+        maps = {"feat": feat, "level2": level2, "level3": level3, **from_prior}
+        return SectionFeatures(lq, **{name: x.unflatten(0, (b, t)) for name, x in maps.items()}, size=(h, w))
+
+    def fuse_prior(self, lq: torch.Tensor, feat: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What :class:`SectionFeatures` has of the prior, by its names, of LR sections and features (n, ., h, w)."""
         with torch.no_grad():
-            prior = self.prior.prior(flat)
-            interpolated = F.interpolate(flat, scale_factor=self.scale, mode="bilinear", align_corners=False)
+            prior = self.prior.prior(lq)
+            interpolated = enlarge(lq, self.scale)
             # one patch for each latent vector
             similarity = patch_cosine(self.perceptual(interpolated), self.perceptual(prior.image), DOWNSAMPLING)
         fused, mask = self.mpf(feat, prior.features, similarity)
-        level2 = self.lrelu(self.level2(fused))
-        level3 = self.lrelu(self.level3(level2))
-        reference = prior.image[..., : h * self.scale, : w * self.scale]
-        maps = {
-            "feat": feat,
+        return {
             "fused": fused,
-            "level2": level2,
-            "level3": level3,
-            "reference": reference,
+            "reference": prior.image,
             "codes": prior.codes,
             "confidence": prior.confidence,
             "similarity": similarity,
             "mask": mask,
         }
-        return SectionFeatures(lq, **{name: x.unflatten(0, (b, t)) for name, x in maps.items()}, size=(h, w))
+
+    def coarser(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Levels 2 and 3 of the pyramid for the alignment, of level 1 (n, c, h, w)."""
+        level2 = self.lrelu(self.level2(fused))
+        return level2, self.lrelu(self.level3(level2))
 
     def estimate_flow(self, neighbour: torch.Tensor, centre: torch.Tensor) -> torch.Tensor:
         """Flow neighbour -> centre, (n, 2, s*h, s*w) in pixels of that size, of LR sections (n, 1, h, w)."""

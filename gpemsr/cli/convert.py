@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from gpemsr.errors import InputError, command
+from gpemsr.files import sha256
 
 EXAMPLES = """examples:
   say what a file is, and the network_g section that it fits:
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             "scale": options.get("scale"),
             "network_g": options,
             "source": arguments.file.name,
-            "source_sha256": sha256(arguments.file),
+            "source_sha256": sha256(arguments.file.expanduser()),
         }
         checkpoint_files.save_checkpoint(out, {"params": converted, "metadata": metadata})
         print(f"{out}: written, {len(converted)} entries")
@@ -113,15 +113,6 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
     if not isinstance(options, dict) or "type" not in options or metadata.get("key_names") != "gpemsr":
         raise InputError("does not say what network it is of; --options with the option file of its training fits")
     return options
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.expanduser().open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ changed since it was fetched, not that the server sent what its makers published
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import time
@@ -21,11 +20,11 @@ import requests
 from tqdm import tqdm
 
 from gpemsr.errors import InputError, command
+from gpemsr.files import sha256
 
 URL = "https://cremi.org/static/data/"
 SAMPLES = {"A": "20160501", "B": "20160501", "C": "20160501", "A+": "20160601", "B+": "20160601", "C+": "20160601"}
-BLOCK = 1 << 20  # bytes read at once from disk
-PIECE = 1 << 14  # and from the network: at most so much is lost when a connection is cut
+PIECE = 1 << 14  # bytes read at once from the network: at most so much is lost when a connection is cut
 TIMEOUT = (15, 60)  # seconds to connect, and to wait for the next bytes
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
@@ -213,14 +212,9 @@ def _announced_length(session: requests.Session, url: str) -> int | None:
 
 def _verify(path: Path, checksum: str | None, remedy: str) -> str:
     """The file's SHA-256, after comparing it with ``checksum`` (if any) and opening the file."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file, tqdm(
-        total=path.stat().st_size, unit="B", unit_scale=True, unit_divisor=1024, desc="checking", leave=False
-    ) as progress:  # fmt: skip
-        while block := file.read(BLOCK):
-            digest.update(block)
-            progress.update(len(block))
-    found = digest.hexdigest()
+    size = path.stat().st_size
+    with tqdm(total=size, unit="B", unit_scale=True, unit_divisor=1024, desc="checking", leave=False) as progress:
+        found = sha256(path, progress.update)
     if checksum is not None and found != checksum:
         raise InputError(f"{path}: SHA-256 {found} is not {checksum}; {remedy}")
     try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
 import platform
 import shlex
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from gpemsr.evaluation.benchmark_row import failed_row, run_row, stack_of
 from gpemsr.evaluation.equal_budget import fingerprint
 from gpemsr.evaluation.measures import missing_measures
 from gpemsr.evaluation.segmentation import require
-from gpemsr.files import replaced
+from gpemsr.files import replaced, sha256
 
 LIBRARIES = ("gpemsr", "basicsr", "torch", "torchvision", "numpy", "scipy", "scikit-image", "piq", "waterz")
 
@@ -161,20 +159,10 @@ def hash_of(path: str | Path) -> str:
     path = Path(path)
     if not path.exists():
         return "absent"
-    digest = hashlib.sha256()
-    for file in _files(path):
-        digest.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
-        with file.open("rb") as source:
-            while block := source.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
-        yield path
-    else:
-        yield from sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock.mdb")
+        return sha256(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock.mdb")
+    return fingerprint({str(file.relative_to(path)): sha256(file) for file in files})
 
 
 def machine() -> str:

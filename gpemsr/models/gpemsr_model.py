@@ -41,7 +41,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     path_keys = ("pretrain_prior",)
     prior_prefix = "prior."
     fits = {
-        "network_g": ("GPEMSR",),
+        "network_g": ("GPEMSR", "GPEMSRWithout"),
         "datasets.train": ("SectionWindowDataset",),
         "datasets.val": ("SectionWindowTestDataset",),
         "datasets.test": ("SectionWindowTestDataset",),
