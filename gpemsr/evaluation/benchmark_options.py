@@ -15,6 +15,7 @@ from gpemsr.schema import IOBackend, NonNegativeInt, OptionSection, PositiveInt
 
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 Oracle = Literal["true_codes", "reference", "true_reference"]
+IMAGE_ORACLES = ("reference", "true_reference")  # the prior's image is the result
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 

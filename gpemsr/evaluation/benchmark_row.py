@@ -7,7 +7,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,15 @@ import torch
 from tqdm import tqdm
 
 from gpemsr.data.section_store import SectionStore, open_section_store
-from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, Segmentation, Segmenter, slug
+from gpemsr.evaluation.benchmark_options import (
+    HR,
+    IMAGE_ORACLES,
+    BenchmarkOptions,
+    Method,
+    Segmentation,
+    Segmenter,
+    slug,
+)
 from gpemsr.evaluation.held_back import to_8_bit
 
 KIBIBYTE = 1024
@@ -126,7 +134,7 @@ class Row:
         first = dataset[0]["lq"][None].to(self.device)
         with torch.no_grad():
             resolve(first)  # memory and libraries are at hand when the clock starts
-            macs = count_macs(make_resolver_of_one(net, resolve), first)
+            macs = count_macs(make_resolver_of_one(net, method, resolve), first)
         results, seconds = [], []
         scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
         resolve = make_resolver(net, method, dataset, self.device) if method.oracle is None else resolve
@@ -196,7 +204,7 @@ class Row:
             yield segmenter.name, figures
 
 
-def make_resolver_of_one(net: torch.nn.Module, resolve: Any) -> Any:
+def make_resolver_of_one(net: torch.nn.Module, method: Method, resolve: Callable) -> Callable:
     """``resolve``, but GPEMSR's as it is along a stack: one section is encoded and one window reconstructed."""
     from gpemsr.archs.gpemsr_arch import GPEMSR
 
@@ -205,6 +213,8 @@ def make_resolver_of_one(net: torch.nn.Module, resolve: Any) -> Any:
 
     def one(window: torch.Tensor) -> torch.Tensor:
         encoded = net.encode_sections(window[:, :1])
+        if method.oracle in IMAGE_ORACLES:
+            return encoded.reference[0]
         return net.reconstruct(encoded.window([0] * window.shape[1]))
 
     return one

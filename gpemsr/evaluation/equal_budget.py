@@ -29,8 +29,8 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Minutes = Annotated[float, Field(gt=0)]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-ROUNDS = 2  # of measuring, interleaved, so that a slow minute of the machine holds no method back
-STEPS = 8  # iterations measured a round
+ROUNDS = 4  # of measuring, interleaved, so that a slow minute of the machine holds no method back
+STEPS = 6  # iterations measured a round
 
 
 class SectionRoots(OptionSection):

@@ -69,7 +69,9 @@ def missing_measures(shape: Sequence[int] | None = None) -> dict[str, str]:
     if find_spec("lpips") is None:
         missing["lpips"] = "needs the package lpips: pip install gpemsr[benchmark]"
     elif not weights.is_file():
-        missing["lpips"] = f"needs the weights of AlexNet, which are never downloaded: put {ALEXNET} at {weights}"
+        missing["lpips"] = (
+            f"needs the weights of AlexNet, which are never downloaded: put {ALEXNET} at {_short(weights)}"
+        )
     return missing
 
 
@@ -124,6 +126,11 @@ def _lr_rmse(sr: np.ndarray, lq: np.ndarray, scale: int) -> float:
 def _alexnet_file() -> Path:
     """Where torch looks for AlexNet's weights before it downloads them."""
     return Path(torch.hub.get_dir(), "checkpoints", Path(ALEXNET).name)
+
+
+def _short(path: Path) -> str:
+    """A path below the home folder as ``~/...``: a report is read on other machines too."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
 @torch.no_grad()

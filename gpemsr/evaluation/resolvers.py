@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.checkpoints import check_state, load_network_state
 from gpemsr.errors import InputError
-from gpemsr.evaluation.benchmark_options import Method
+from gpemsr.evaluation.benchmark_options import IMAGE_ORACLES, Method
 from gpemsr.evaluation.oracles import use_true_codes
 from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import lay_out
@@ -69,7 +69,7 @@ def make_resolver(net: nn.Module, method: Method, dataset: Dataset, device: torc
         if method.oracle in ("true_codes", "true_reference"):
             use_true_codes(net, _pairs(dataset, device))
         cache = SectionCache(net)
-        if method.oracle in ("reference", "true_reference"):
+        if method.oracle in IMAGE_ORACLES:
             return lambda lq: cache.encode(lq[:, lq.shape[1] // 2]).reference[0]
         return cache.reconstruct
     if method.oracle is not None:

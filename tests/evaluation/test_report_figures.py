@@ -100,12 +100,13 @@ def test_each_row_has_its_own_colour(tmp_path):
     assert len(set(colours(load_benchmark(write_benchmark(tmp_path, rows)).scored).values())) == 10
 
 
-def test_bars_are_the_means_from_zero(tmp_path):
+def test_bars_are_the_means_from_zero_but_of_decibels(tmp_path):
     benchmark = load_benchmark(write_benchmark(tmp_path))
-    axis = plot_bars(benchmark).axes[0]
-    expected = [r.values("psnr").mean() for r in benchmark.scored]
-    assert [bar.get_width() for bar in axis.patches] == pytest.approx(expected)
-    assert axis.get_xlim()[0] == 0
+    for name, axis in zip(("psnr", "ssim"), plot_bars(benchmark).axes, strict=False):
+        means = [r.values(name).mean() for r in benchmark.scored]
+        assert [bar.get_width() for bar in axis.patches] == pytest.approx(means)
+        assert (axis.get_xlim()[0] == 0) == (name == "ssim")
+        assert axis.get_xlim()[0] < min(means)
 
 
 def test_names_beside_points_do_not_overlap(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -40,20 +41,31 @@ def plot_bars(benchmark: Benchmark) -> Figure | None:
     figure = Figure(figsize=(10.5, 1.0 + 0.36 * len(rows)), dpi=DPI, layout="constrained")
     for axis, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         measure = MEASURES[name]
-        ends = []
+        starts, ends = [], []
         for place, row in enumerate(rows):
             summary = summarise(row.values(name))
             if summary is None:
-                axis.text(0, place, " not measured", va="center", fontsize=8, color="#555555")
+                axis.text(
+                    0,
+                    place,
+                    " not measured",
+                    transform=axis.get_yaxis_transform(),
+                    va="center",
+                    fontsize=8,
+                    color="#555555",
+                )
                 continue
             std = summary.std or 0.0
             hatch = "///" if row.kind == "oracle" else None
+            starts.append(summary.mean - std)
             axis.barh(place, summary.mean, 0.7, color=colour[row.slug], hatch=hatch, edgecolor="white", linewidth=0)
             axis.errorbar(summary.mean, place, xerr=std, color="#222222", linewidth=1, capsize=3)
             ends.append(summary.mean + std)
             label = f"  {number(summary.mean, measure.digits)}"
             axis.text(ends[-1], place, label, va="center", fontsize=8.5)
-        axis.set_xlim(0, 1.28 * max(ends) if max(ends) > 0 else 1)
+        first = math.floor(min(starts)) - 1 if measure.unit == "dB" else 0  # decibels have no zero to start from
+        width = max(ends) - first
+        axis.set_xlim(first, first + 1.28 * width if width > 0 else first + 1)
         unit = f" ({measure.unit})" if measure.unit else ""
         better = "higher" if measure.higher_is_better else "lower"
         axis.set_title(f"{measure.label}{unit}, {better} is better", fontsize=10)
