@@ -85,7 +85,6 @@ class PointwiseFusion(nn.Module):
         super().__init__()
         self.fuse = nn.Conv2d(num_frame * num_feat, num_feat, 1)
         nn.init.kaiming_normal_(self.fuse.weight)
-        nn.init.zeros_(self.fuse.bias)
 
     def forward(self, aligned: torch.Tensor) -> torch.Tensor:
         """(b, t, c, h, w) -> (b, c, h, w)."""
