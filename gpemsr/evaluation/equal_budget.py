@@ -48,16 +48,30 @@ class BudgetData(OptionSection):
 
 
 class BudgetStage(OptionSection):
-    """One training: its option file, and its share of the method's budget."""
+    """One training: its share of the method's budget.
+
+    Attributes:
+        options: its option file.
+        share: of the budget.
+        changes: what is other than in the option file, section by section.
+        name: of the experiment; that of the option file if it is null.
+    """
 
     options: str
     share: Share = 1.0
+    changes: dict[str, Any] = {}
+    name: str | None = None
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return self.name or Path(self.options).stem
 
 
 class BudgetMethod(OptionSection):
     """A method: trainings one after the other, each picking up the experiment of the one before by its name.
 
-    An experiment is named after its option file; methods may share some.
+    Methods may share some.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -101,6 +115,12 @@ def read_budget(path: str | Path) -> BudgetOptions:
         total = sum(stage.share for stage in method.stages)
         if abs(total - 1) > 1e-6:
             (here / "stages").fail([s.share for s in method.stages], "shares that add up to 1 fit")
+    stages: dict[str, BudgetStage] = {}
+    for index, method in enumerate(options.methods):
+        for number, stage in enumerate(method.stages):
+            if stages.setdefault(stage.experiment, stage) != stage:
+                here = place / "methods" / index / "stages" / number / "name"
+                here.fail(stage.experiment, "another stage has it; a name of its own fits")
     names = [method.name for method in options.methods]
     if len(set(names)) < len(names):
         (place / "methods").fail(names, "names that differ fit")
@@ -142,15 +162,13 @@ class EqualBudget:
     def __init__(self, options: BudgetOptions) -> None:
         self.options = options
         self.folder = Path(options.folder)
-        self.stages = {
-            stage_name(stage): self._complete(stage) for method in options.methods for stage in method.stages
-        }
+        self.stages = {stage.experiment: self._complete(stage) for method in options.methods for stage in method.stages}
         self._locks = {name: threading.Lock() for name in self.stages}
 
     def _complete(self, stage: BudgetStage) -> dict[str, Any]:
-        """The content of a stage's option file, with the data of the comparison."""
-        section = to_plain(read_options(stage.options))
-        section["name"] = stage_name(stage)
+        """The content of a stage's option file, changed, with the data of the comparison."""
+        section = merged(to_plain(read_options(stage.options)), stage.changes)
+        section["name"] = stage.experiment
         for part in ("train", "val"):
             roots = getattr(self.options.data, part)
             for key in ("dataroot_gt", "dataroot_lq"):
@@ -190,7 +208,7 @@ class EqualBudget:
 
     def _train(self, method: BudgetMethod, seconds: Mapping[str, float], position: int) -> None:
         for stage in method.stages:
-            name = stage_name(stage)
+            name = stage.experiment
             total = max(1, round(stage.share * self.options.core_minutes * 60 / seconds[name]))
             options = rescaled(self.stages[name], total)
             record = self.folder / "trainings" / f"{name}.json"
@@ -204,9 +222,13 @@ class EqualBudget:
                     temporary.write_text(json.dumps(found, indent=1))
 
 
-def stage_name(stage: BudgetStage) -> str:
-    """A stage's experiment is named after its option file."""
-    return Path(stage.options).stem
+def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A section with changes, which name only the keys that change, at any depth."""
+    changed = dict(section)
+    for key, value in changes.items():
+        deeper = isinstance(value, Mapping) and isinstance(section.get(key), Mapping)
+        changed[key] = merged(section[key], value) if deeper else value
+    return changed
 
 
 def fingerprint(value: Any) -> str:

@@ -51,7 +51,8 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     def check_options(cls, opt: Mapping) -> None:
         """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
         path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
-        cls.check_prior(opt, "II")
+        if net.get("without") != "prior":
+            cls.check_prior(opt, "II")
         cls.check_tested(opt)
         for name, dataset in opt["datasets"].items():
             frames = dataset.get("num_frame", 5)

@@ -97,6 +97,10 @@ def budget_file(folder: Path, **changes) -> Path:
         ({"methods": [{"name": "A", "stages": [{"options": "absent.yml"}]}]}, "no such file"),
         ({"methods": [{"name": "A", "stages": [{"options": "first.yml", "share": 0.5}]}]}, "add up to 1"),
         ({"methods": [{"name": "A", "stages": [{"options": "first.yml"}]}] * 2}, "names that differ"),
+        (
+            {"methods": [{"name": "A", "stages": [{"options": "first.yml", "share": s} for s in (0.4, 0.6)]}]},
+            r"stages\.1\.name=\"first\": another stage has it",
+        ),
     ],
 )
 def test_an_option_that_does_not_fit_is_refused(folder, changes, message):
@@ -137,6 +141,18 @@ def test_data_are_those_of_the_comparison_seen_from_its_folder(folder, trained):
     EqualBudget(read_budget(without_the_last(folder))).run()
     section = yaml.safe_load((folder / "equal/options/second.yml").read_text())["datasets"]["train"]
     assert (folder / "equal" / section["dataroot_gt"]).resolve() == folder / "data" / "hr"
+
+
+def test_an_option_file_is_trained_with_changes_under_another_name(folder, trained):
+    changes = {"network_g": {"num_block": 2}, "train": {"total_iter": 8, "warmup_iter": 4}}
+    stages = [{"options": "rival.yml", "name": "deeper", "changes": changes}]
+    methods = [{"name": "B", "stages": [{"options": "rival.yml"}]}, {"name": "deeper", "stages": stages}]
+    EqualBudget(read_budget(budget_file(folder, methods=methods))).run()
+    plain, deeper = (yaml.safe_load((folder / f"equal/options/{name}.yml").read_text()) for name in ("rival", "deeper"))
+    assert plain["network_g"] == {"type": "SectionEDSR", "scale": 8, "num_feat": 4, "num_block": 1}
+    assert deeper["network_g"] == {**plain["network_g"], "num_block": 2}
+    assert deeper["name"] == "deeper"
+    assert deeper["train"]["warmup_iter"] == 6  # of 12 iterations
 
 
 def test_what_is_trained_is_not_trained_again(folder, trained):

@@ -9,6 +9,7 @@ from stage_runs import Stage, moved, train, weights
 from tiny_stages import stage_options, trainable
 
 from gpemsr.archs import weights as published
+from gpemsr.archs.gpemsr_without_arch import PARTS
 from gpemsr.config import check_options
 from gpemsr.errors import InputError
 
@@ -208,6 +209,15 @@ def test_each_stage_starts_from_the_checkpoint_of_the_one_before(make_stage, sca
     assert moved(weights(indexer.net_g), gpemsr.net_g.prior) == set()
     train(gpemsr, stage.batches(), range(1, 3))
     assert moved(weights(indexer.net_g), gpemsr.net_g.prior) == set()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_is_trained_without_a_part(stage, part):
+    stage.options["network_g"] |= {"type": "GPEMSRWithout", "without": part}
+    if part == "prior":
+        stage.options["path"]["pretrain_prior"] = None
+    check_options(stage.options, "my.yml", True)
+    train(stage.model(), stage.batches(), range(1, 3))
 
 
 def test_the_option_file_fits(stage):
