@@ -134,6 +134,7 @@ class Benchmark:
             "name": options.name,
             "title": options.title,
             "note": options.note,
+            "show_sections": options.show_sections,
             "scale": options.scale,
             "pixel_size_nm": x,
             "section_nm": z,

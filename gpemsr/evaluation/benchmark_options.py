@@ -86,6 +86,7 @@ class BenchmarkOptions(OptionSection):
         name: one word for the test set.
         title: what it is, for the report.
         note: origin and licence of the data, shown below pictures.
+        show_sections: whether the report has pictures of sections; false where the data's licence forbids it.
         scale: HR over LR size.
         out: folder of the results.
         threads: CPU threads of each row.
@@ -97,6 +98,7 @@ class BenchmarkOptions(OptionSection):
     name: Name
     title: str
     note: str | None = None
+    show_sections: bool = True
     scale: PositiveInt
     out: str
     threads: PositiveInt = 1

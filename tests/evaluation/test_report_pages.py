@@ -128,6 +128,13 @@ def test_nothing_but_the_report_is_added(report):
     assert added == {"report.html", "report.md", "summary.csv", "sections.csv", "figures"}
 
 
+def test_sections_that_may_not_be_shown_are_not_also_those_of_before(tmp_path):
+    write_report(write_benchmark(tmp_path))
+    write_report(write_benchmark(tmp_path, show_sections=False))
+    drawn = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {"measures", "psnr_seconds", "frc"}
+
+
 def without(*names: str):
     def change(folder):
         for name in names:

@@ -20,16 +20,16 @@ Images = dict[int, dict[str, np.ndarray]]
 
 
 def draw_pictures(benchmark: Benchmark) -> list[Picture]:
-    """Draw whatever the benchmark's folder has the data for."""
+    """Draw whatever the benchmark's folder has the data for and its options allow."""
     choice = choose_sections(benchmark)
     hr = benchmark.stack(benchmark.hr)
     shown = sorted(set(choice.sections.values())) if choice and hr is not None else []
     images = _section_images(benchmark, shown, hr) if hr is not None else {}
-    return [
-        *_plots(benchmark, choice, hr, images),
-        *(_crops(benchmark, choice, hr, images) if choice and hr is not None else []),
-        *_overlays(benchmark, hr),
-    ]
+    pictures = _plots(benchmark, choice, hr, images)
+    if benchmark.show_sections:
+        pictures += _crops(benchmark, choice, hr, images) if choice and hr is not None else []
+        pictures += _overlays(benchmark, hr)
+    return pictures
 
 
 def _section_images(benchmark: Benchmark, sections: list[int], hr: np.ndarray) -> Images:

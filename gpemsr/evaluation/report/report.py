@@ -30,6 +30,8 @@ def write_report(folder: Path) -> None:
         figures.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{figures}: cannot be made ({error})") from error
+    for file in set(figures.glob("*.png")) - {figures / picture.name for picture in pictures}:
+        file.unlink()  # of an earlier report
     for picture in pictures:
         with replaced(figures / picture.name) as file:
             file.write_bytes(picture.png)

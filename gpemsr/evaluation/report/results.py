@@ -83,6 +83,7 @@ class Benchmark(Record):
     sections: list[str]
     rows: list[Row]
     note: str | None = None
+    show_sections: bool = True
     pixel_size_nm: float | None = None
     section_nm: float | None = None
     command: str | None = None
