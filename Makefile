@@ -22,13 +22,13 @@ test: lint
 
 # Raw stacks as EM_DATA/{fib25_sample1,fib25_sample2_half,isbi2012_train}/*.tif. What is done already is not done again.
 BENCHMARKS := fib25 neurons isbi2012
+TRAININGS := fib25 isbi2012 ablation
 SEGMENTERS := mala_fib25 superhuman_fib25 superhuman_isbi2012
 LMDB := $(BIN)/gpemsr-lmdb --out benchmark/data --scales 8 --overwrite
 
 benchmark: $(INSTALLED) $(BENCHMARKS:%=benchmark/data/.%) $(SEGMENTERS:%=experiments/%/models/net_g_latest.pth)
-	$(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_fib25.yml
-	$(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_isbi2012.yml
-	for name in $(BENCHMARKS); do $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || exit; done
+	for name in $(TRAININGS); do $(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_$$name.yml || exit; done
+	for name in $(BENCHMARKS) ablation; do $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || exit; done
 
 benchmark/raw: $(INSTALLED)
 	@test -d "$(EM_DATA)" || { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }

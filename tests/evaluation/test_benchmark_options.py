@@ -5,37 +5,76 @@ from pathlib import Path
 import pytest
 import yaml
 
+import gpemsr
+from gpemsr.config import check_options
 from gpemsr.errors import InputError
 from gpemsr.evaluation.benchmark_options import BenchmarkOptions, read_benchmark, slug
-from gpemsr.evaluation.equal_budget import BudgetOptions
+from gpemsr.evaluation.equal_budget import BudgetOptions, merged, rescaled
 from gpemsr.option_checks import Place, check_schema
 from gpemsr.options import read_options, to_plain
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SHIPPED = sorted((CHECKOUT / "options" / "benchmark").glob("*.yml"))
+OPTIONS = CHECKOUT / "options" / "benchmark"
+SHIPPED = sorted(OPTIONS.glob("*.yml"))
+
+
+TRAININGS = [file for file in SHIPPED if file.name.startswith("train_")]
+TRAINED_BY = {
+    "fib25_x8": ["fib25"],
+    "neurons_x8": ["fib25"],
+    "isbi2012_x8": ["isbi2012"],
+    "ablation_x8": ["fib25", "ablation"],
+}
+
+
+def trained(name: str) -> set[str]:
+    """The experiments of ``train_<name>.yml``, as paths."""
+    options = BudgetOptions.model_validate(to_plain(read_options(OPTIONS / f"train_{name}.yml")))
+    return {f"{options.folder}/{{}}/{stage.experiment}" for method in options.methods for stage in method.stages}
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_a_shipped_file_fits_and_names_option_files_that_there_are(file):
+def test_a_shipped_file_fits(file):
     section = to_plain(read_options(file))
-    schema = BudgetOptions if file.name.startswith("train_") else BenchmarkOptions
-    check_schema(schema, section, Place(str(file)))
-    named = [stage["options"] for m in section["methods"] for stage in m.get("stages", [m])]
-    named += [s["options"] for s in (section.get("segmentation") or {}).get("segmenters", [])]
-    assert named
-    assert [name for name in named if not (CHECKOUT / name).is_file()] == []
+    check_schema(BudgetOptions if file in TRAININGS else BenchmarkOptions, section, Place(str(file)))
+    assert section["methods"]
 
 
-@pytest.mark.parametrize("name", ["fib25", "isbi2012"])
-def test_what_is_benchmarked_is_what_was_trained(name):
-    trained = {
-        f"{train['folder']}/experiments/{Path(stage['options']).stem}/models/net_g_latest.pth"
-        for train in [read_options(CHECKOUT / f"options/benchmark/train_{name}.yml")]
-        for method in train["methods"]
-        for stage in method["stages"]
-    }
-    rows = read_options(CHECKOUT / f"options/benchmark/{name}_x8.yml")["methods"]
-    assert {row["weights"] for row in rows if row.get("weights")} <= trained
+@pytest.mark.parametrize("file", sorted(set(SHIPPED) - set(TRAININGS)), ids=lambda file: file.stem)
+def test_the_option_files_that_it_names_are_there_or_made_by_the_trainings(file):
+    section = to_plain(read_options(file))
+    named = {row["options"] for row in section["methods"]}
+    named |= {s["options"] for s in (section.get("segmentation") or {}).get("segmenters", [])}
+    made = {path.format("options") + ".yml" for name in TRAINED_BY.get(file.stem, []) for path in trained(name)}
+    assert [name for name in named - made if not (CHECKOUT / name).is_file()] == []
+
+
+@pytest.mark.parametrize(("file", "names"), TRAINED_BY.items())
+def test_what_is_benchmarked_is_what_was_trained(file, names):
+    made = set().union(*(trained(name) for name in names))
+    for row in read_options(OPTIONS / f"{file}.yml")["methods"]:
+        if row.get("weights"):
+            experiment = row["options"].replace("/options/", "/{}/").removesuffix(".yml")
+            assert experiment in made
+            assert row["weights"] == f"{experiment.format('experiments')}/models/net_g_latest.pth"
+            for record in row.get("trainings", []):
+                assert record.replace("/trainings/", "/{}/").removesuffix(".json") in made
+
+
+@pytest.mark.parametrize("file", TRAININGS, ids=lambda file: file.stem)
+def test_each_training_has_options_that_fit(file, tmp_path):
+    """With its changes, and the schedule that its share of the time asks for."""
+    gpemsr.register()
+    options = BudgetOptions.model_validate(to_plain(read_options(file)))
+    (tmp_path / "weights.pth").touch()
+    for stage in {stage.experiment: stage for method in options.methods for stage in method.stages}.values():
+        section = rescaled(merged(to_plain(read_options(CHECKOUT / stage.options)), stage.changes), 100)
+        for dataset in section["datasets"].values():
+            dataset |= {key: str(tmp_path) for key in dataset if key.startswith("dataroot")}
+        for key, value in section["path"].items():
+            if key.startswith("pretrain") and value:
+                section["path"][key] = str(tmp_path / "weights.pth")
+        check_options(section, stage.experiment, True)
 
 
 @pytest.fixture
