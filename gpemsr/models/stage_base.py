@@ -126,6 +126,8 @@ def lay_out(net: torch.nn.Module) -> torch.nn.Module:
     for module in net.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
             module.to(memory_format=torch.channels_last)
+        elif isinstance(module, torch.nn.Conv3d) and max(module.kernel_size) > 1:
+            module.to(memory_format=torch.channels_last_3d)
     return net
 
 
