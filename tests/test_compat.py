@@ -224,6 +224,13 @@ def test_a_file_among_the_paths_of_a_model_is_no_folder_to_make(tmp_path):
         basicsr.train.make_exp_dirs.mends({"is_train": True, "path": path})
 
 
+def test_denormal_numbers_are_flushed():
+    compat.apply()
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot")
+    assert (torch.tensor([1e-20]) * torch.tensor([1e-20])).item() == 0
+
+
 def test_outputs_go_below_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert Path(compat.working_root()) == tmp_path

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gpemsr.compat import mmengine_without_cuda, silence_known_warnings
+from gpemsr.compat import flush_denormals, mmengine_without_cuda, silence_known_warnings
 from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{arguments.config}: fits")
         return 0
     silence_known_warnings()
+    flush_denormals()
     config.launcher = arguments.launcher
     if arguments.launcher != "none":
         os.environ.setdefault("LOCAL_RANK", str(arguments.local_rank))
