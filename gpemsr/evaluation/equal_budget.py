@@ -30,6 +30,7 @@ Minutes = Annotated[float, Field(gt=0)]
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 ROUNDS = 4  # of measuring, interleaved, so that a slow minute of the machine holds no method back
+SAVED = 10  # states of a training, to go on from
 STEPS = 6  # iterations measured a round
 
 
@@ -130,7 +131,7 @@ def read_budget(path: str | Path) -> BudgetOptions:
 def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
     """Options of a training of another length: whatever is a number of iterations grows or shrinks with it.
 
-    It is validated and saved once, at its end.
+    It is validated once, at its end, and saved ten times.
     """
     changed = copy.deepcopy(dict(options))
     section = changed["train"]
@@ -146,12 +147,14 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
         scheduler["periods"][-1] += max(0, total_iter - sum(scheduler["periods"]))
     section["total_iter"] = total_iter
     changed["val"]["val_freq"] = total_iter
-    changed["logger"]["save_checkpoint_freq"] = total_iter
+    changed["logger"]["save_checkpoint_freq"] = total_iter // SAVED + 1
     return changed
 
 
 class EqualBudget:
     """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
+
+    A training that was interrupted goes on from its last state, unless its options have changed.
 
     ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
 
@@ -206,6 +209,11 @@ class EqualBudget:
             temporary.write_text(json.dumps(known, indent=1))
         return {name: known[name]["seconds"] for name in self.stages}
 
+    def _iterations_saved(self, name: str) -> int:
+        """Iterations after which an interrupted training would go on."""
+        states = (self.folder / "experiments" / name / "training_states").glob("*.state")
+        return max((int(state.stem) for state in states), default=0)
+
     def _train(self, method: BudgetMethod, seconds: Mapping[str, float], position: int) -> None:
         for stage in method.stages:
             name = stage.experiment
@@ -215,9 +223,14 @@ class EqualBudget:
             with self._locks[name]:
                 if record.is_file() and json.loads(record.read_text())["of"] == fingerprint(options):
                     continue
-                (self.folder / "options" / f"{name}.yml").write_text(yaml.safe_dump(options, sort_keys=False))
-                usage = train(name, self.folder, ONE_THREAD, position)
-                found = {"iterations": total, "core_minutes": usage.core_seconds / 60, "of": fingerprint(options)}
+                file = self.folder / "options" / f"{name}.yml"
+                text = yaml.safe_dump(options, sort_keys=False)
+                interrupted = file.is_file() and file.read_text() == text
+                begun = self._iterations_saved(name) if interrupted else 0
+                file.write_text(text)
+                usage = train(name, self.folder, ONE_THREAD, position, resume=begun > 0)
+                whole = usage.core_seconds * total / max(1, total - begun)  # the rest tells what the whole took
+                found = {"iterations": total, "core_minutes": whole / 60, "of": fingerprint(options)}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
 

@@ -33,7 +33,11 @@ class Usage:
 
 
 def train(
-    name: str, folder: Path, environment: Mapping[str, str] | None = None, bar_position: int | None = None
+    name: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    bar_position: int | None = None,
+    resume: bool = False,
 ) -> Usage:
     """Run ``gpemsr-train`` on ``<folder>/options/<name>.yml`` in ``folder``; ``<folder>/<name>.log`` gets its output.
 
@@ -42,6 +46,7 @@ def train(
         folder: working directory, below which experiments go.
         environment: variables that the process has beside this one's.
         bar_position: line of the progress bar, where several trainings run.
+        resume: go on from the last state that was saved, if there is one; what is used then is of the rest.
 
     Raises:
         InputError: the training failed; with the last line of its output.
@@ -49,6 +54,7 @@ def train(
     options = yaml.safe_load((folder / "options" / f"{name}.yml").read_text())
     start = time.monotonic()
     command_line = [sys.executable, "-m", "gpemsr.train", "-opt", f"options/{name}.yml"]
+    command_line += ["--auto_resume"] * resume
     log = folder / f"{name}.log"
     with (
         log.open("w", buffering=1) as sink,
