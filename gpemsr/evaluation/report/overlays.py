@@ -67,7 +67,8 @@ def plot_overlays(benchmark: Benchmark, segmenter: str, hr: np.ndarray | None) -
             scores = row.segmentation.get(segmenter)
             rand = f"\nadapted Rand {scores.adapted_rand:.3f}" if scores and scores.adapted_rand is not None else "\n"
             panels.append((title + rand, found[row.slug][depth // 2]))
-    sheet = Sheet(len(panels), [""], CELL, benchmark.note, widest=4)
+    height = round(CELL * min(1, grey.shape[0] / grey.shape[1]))
+    sheet = Sheet(len(panels), [""], CELL, benchmark.note, widest=4, height=height)
     for place, (title, labels) in enumerate(panels):
         sheet.title(place, title if "\n" in title else f"{title}\n")
         axis = sheet.axis(place, 0)

@@ -1,4 +1,4 @@
-"""A sheet of square picture cells at whole pixels, several columns with their title to a block."""
+"""A sheet of picture cells at whole pixels, several columns with their title to a block."""
 
 from __future__ import annotations
 
@@ -24,22 +24,31 @@ class Sheet:
     Args:
         panels: how many.
         tiers: names of the cells of a panel, from top to bottom.
-        cell: pixels of a cell's side.
+        cell: pixels of a cell's width.
         note: a line at the bottom, for the origin of the data.
         widest: panels side by side at most.
+        height: pixels of a cell's height; ``cell`` if None.
     """
 
-    def __init__(self, panels: int, tiers: Sequence[str], cell: int, note: str | None, widest: int = 5) -> None:
-        self.tiers, self.cell = tiers, cell
+    def __init__(
+        self,
+        panels: int,
+        tiers: Sequence[str],
+        cell: int,
+        note: str | None,
+        widest: int = 5,
+        height: int | None = None,
+    ) -> None:
+        self.tiers, self.cell, self.cell_height = tiers, cell, height or cell
         blocks = math.ceil(panels / widest)
         self.columns = math.ceil(panels / blocks)
-        self.block = TITLE + len(tiers) * (cell + GAP) + GAP
+        self.block = TITLE + len(tiers) * (self.cell_height + GAP) + GAP
         self.width = MARGIN + self.columns * (cell + GAP)
         self.height = blocks * self.block + (FOOT if note else 0)
         self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI, facecolor="white")
         for block in range(blocks):
             for tier, name in enumerate(tiers):
-                middle = block * self.block + TITLE + tier * (cell + GAP) + cell / 2
+                middle = block * self.block + TITLE + tier * (self.cell_height + GAP) + self.cell_height / 2
                 self._text(MARGIN / 2, middle, name, rotation=90, va="center", color="#333333")
         if note:
             self._text(MARGIN + self.columns * (cell + GAP) / 2, self.height - FOOT / 2, note, va="center", size=9)
@@ -52,7 +61,7 @@ class Sheet:
     def axis(self, panel: int, tier: int) -> Axes:
         """The cell of a panel, without ticks."""
         left, top = self.corner(panel, tier)
-        axis = self.figure.add_axes(self.place(left, top, self.cell, self.cell))
+        axis = self.figure.add_axes(self.place(left, top, self.cell, self.cell_height))
         axis.set_axis_off()
         return axis
 
@@ -63,7 +72,7 @@ class Sheet:
     def corner(self, panel: int, tier: int) -> tuple[int, int]:
         """Left and top of a cell in pixels."""
         block, column = divmod(panel, self.columns)
-        return MARGIN + column * (self.cell + GAP), block * self.block + TITLE + tier * (self.cell + GAP)
+        return MARGIN + column * (self.cell + GAP), block * self.block + TITLE + tier * (self.cell_height + GAP)
 
     def _text(self, x: float, y: float, text: str, va: str, size: float = 9, **style) -> None:
         place = (x / self.width, 1 - y / self.height)
