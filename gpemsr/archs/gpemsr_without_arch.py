@@ -19,7 +19,7 @@ WITHOUT = inspect.Parameter("without", inspect.Parameter.KEYWORD_ONLY, annotatio
 
 @ARCH_REGISTRY.register()
 class GPEMSRWithout(GPEMSR):
-    """GPEMSR without a part; neither its weights nor its time are spent.
+    """GPEMSR without a part, which takes no time then and has nothing to learn; the frozen prior stays in checkpoints.
 
     Args:
         without: ``prior``: a section's features are those of its LR image, and the prior is not asked;
@@ -34,7 +34,6 @@ class GPEMSRWithout(GPEMSR):
         self.check_options(without=without, **options)
         super().__init__(**options)
         self.without = without
-        num_feat = self.conv_first.out_channels
         if without == "prior":
             del self.mpf
         elif without == "mask":
@@ -43,7 +42,7 @@ class GPEMSRWithout(GPEMSR):
             del self.align, self.flow, self.level2, self.level3
             self.flow_is_frozen = False
         else:
-            self.fusion = PointwiseFusion(num_feat, self.num_frame)
+            self.fusion = PointwiseFusion(self.conv_first.out_channels, self.num_frame)
 
     @classmethod
     def _check(cls, options: SimpleNamespace) -> None:

@@ -16,8 +16,6 @@ from gpemsr.options import read_options, to_plain
 CHECKOUT = Path(__file__).resolve().parents[2]
 OPTIONS = CHECKOUT / "options" / "benchmark"
 SHIPPED = sorted(OPTIONS.glob("*.yml"))
-
-
 TRAININGS = [file for file in SHIPPED if file.name.startswith("train_")]
 TRAINED_BY = {
     "fib25_x8": ["fib25"],
