@@ -116,12 +116,13 @@ def read_budget(path: str | Path) -> BudgetOptions:
         total = sum(stage.share for stage in method.stages)
         if abs(total - 1) > 1e-6:
             (here / "stages").fail([s.share for s in method.stages], "shares that add up to 1 fit")
-    stages: dict[str, BudgetStage] = {}
+    known: dict[str, list[BudgetStage]] = {}
     for index, method in enumerate(options.methods):
         for number, stage in enumerate(method.stages):
-            if stages.setdefault(stage.experiment, stage) != stage:
+            history = method.stages[: number + 1]
+            if known.setdefault(stage.experiment, history) != history:
                 here = place / "methods" / index / "stages" / number / "name"
-                here.fail(stage.experiment, "another stage has it; a name of its own fits")
+                here.fail(stage.experiment, "another stage has it, or the same after others; a name of its own fits")
     names = [method.name for method in options.methods]
     if len(set(names)) < len(names):
         (place / "methods").fail(names, "names that differ fit")
@@ -154,7 +155,8 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
 class EqualBudget:
     """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
 
-    A training that was interrupted goes on from its last state, unless its options have changed.
+    A training that was interrupted goes on from its last state, unless its options or those of a stage before it have
+    changed.
 
     ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
 
@@ -215,22 +217,24 @@ class EqualBudget:
         return max((int(state.stem) for state in states), default=0)
 
     def _train(self, method: BudgetMethod, seconds: Mapping[str, float], position: int) -> None:
+        of = ""
         for stage in method.stages:
             name = stage.experiment
             total = max(1, round(stage.share * self.options.core_minutes * 60 / seconds[name]))
             options = rescaled(self.stages[name], total)
+            of = fingerprint([of, options])  # a change of a stage changes those after it
             record = self.folder / "trainings" / f"{name}.json"
             with self._locks[name]:
-                if record.is_file() and json.loads(record.read_text())["of"] == fingerprint(options):
+                if record.is_file() and json.loads(record.read_text())["of"] == of:
                     continue
                 file = self.folder / "options" / f"{name}.yml"
-                text = yaml.safe_dump(options, sort_keys=False)
+                text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
                 interrupted = file.is_file() and file.read_text() == text
                 begun = self._iterations_saved(name) if interrupted else 0
                 file.write_text(text)
                 usage = train(name, self.folder, ONE_THREAD, position, resume=begun > 0)
                 whole = usage.core_seconds * total / max(1, total - begun)  # the rest tells what the whole took
-                found = {"iterations": total, "core_minutes": whole / 60, "of": fingerprint(options)}
+                found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
 

@@ -81,7 +81,7 @@ def budget_file(folder: Path, **changes) -> Path:
         "methods": [
             {"name": "A", "stages": halves("first", "second")},
             {"name": "B", "stages": [{"options": "rival.yml"}]},
-            {"name": "A again", "stages": halves("first", "rival")},
+            {"name": "A again", "stages": halves("first", "second")},
         ],
     }
     file = folder / "budget.yml"
@@ -101,6 +101,10 @@ def budget_file(folder: Path, **changes) -> Path:
         (
             {"methods": [{"name": "A", "stages": [{"options": "first.yml", "share": s} for s in (0.4, 0.6)]}]},
             r"stages\.1\.name=\"first\": another stage has it",
+        ),
+        (
+            {"methods": [{"name": n, "stages": halves(n, "second")} for n in ("first", "rival")]},
+            r"methods\.1\.stages\.1\.name=\"second\": another stage has it, or the same after others",
         ),
     ],
 )
@@ -191,10 +195,22 @@ def test_another_budget_is_another_training(folder, trained):
     assert len(trained) == 6
 
 
-def test_methods_share_a_stage(folder, trained):
-    section = yaml.safe_load(budget_file(folder).read_text())
-    EqualBudget(read_budget(budget_file(folder, methods=[section["methods"][0], section["methods"][2]]))).run()
-    assert trained.count("first") == 1
+def test_a_change_of_a_stage_trains_those_after_it_again(folder, trained):
+    file = without_the_last(folder)
+    EqualBudget(read_budget(file)).run()
+    (folder / "equal/experiments/second/training_states").mkdir(parents=True)
+    (folder / "equal/experiments/second/training_states/3.state").touch()
+    section = yaml.safe_load(file.read_text())
+    section["methods"][0]["stages"][0]["changes"] = {"manual_seed": 1}
+    file.write_text(yaml.safe_dump(section))
+    trained.clear()
+    EqualBudget(read_budget(file)).run()
+    assert trained == ["first", "second"]
+
+
+def test_methods_share_stages(folder, trained):
+    EqualBudget(read_budget(budget_file(folder))).run()
+    assert sorted(trained) == ["first", "rival", "second"]
 
 
 @pytest.mark.slow
