@@ -33,8 +33,12 @@ class DegradedSections:
         for info in self.volumes.values():
             check_degradation((scale * info.height, scale * info.width), scale, degradation.kind)
 
-    def read_float(self, volume: str, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+    def read_float(
+        self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
+    ) -> np.ndarray:
         """The rectangle (y, x, height, width) in LR pixels: float32 (height, width) in [0, 1], in the dtype's steps.
+
+        The LR grid begins ``shift`` (y, x) HR pixels into the section, each less than the scale.
 
         The pixels around it take part, so that it equals that part of the degraded whole section, which in turn
         is what ``gpemsr-lmdb`` stores with the same seed. Only the noise of kind ``em`` is drawn for each
@@ -42,11 +46,14 @@ class DegradedSections:
         """
         info, r, context = self.volumes[volume], self._scale, self._degradation.context
         y0, x0 = max(y - context, 0), max(x - context, 0)
-        y1, x1 = min(y + height + context, info.height), min(x + width + context, info.width)
-        hr = self._hr.read_float(volume, section, r * y0, r * x0, r * (y1 - y0), r * (x1 - x0))
+        whole = self._hr.volumes[volume]
+        down, right = shift
+        y1 = min(y + height + context, (whole.height - down) // r)
+        x1 = min(x + width + context, (whole.width - right) // r)
+        hr = self._hr.read_float(volume, section, r * y0 + down, r * x0 + right, r * (y1 - y0), r * (x1 - x0))
         seed: tuple[int, ...] = (self._degradation.seed, r, section)
         if (height, width) != (info.height, info.width):
-            seed += (zlib.crc32(volume.encode()), y0, x0)
+            seed += (zlib.crc32(volume.encode()), y0, x0, *(shift if any(shift) else ()))
         lr = degrade(hr, r, self._degradation.kind, seed, **self._degradation.parameters)
         steps = np.float32(np.iinfo(info.dtype).max)
         return np.rint(lr[y - y0 :, x - x0 :][:height, :width] * steps) / steps

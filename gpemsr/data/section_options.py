@@ -56,7 +56,7 @@ def check_crop(opt: Mapping[str, Any], paired: bool) -> None:
     """Refuse crops that fit neither the prior nor, if ``paired``, the LR grid. Raises ValueError."""
     gt_size, scale = opt.get("gt_size"), opt.get("scale")
     if gt_size is None:
-        for key in ("use_hflip", "use_rot"):
+        for key in ("use_hflip", "use_rot", "use_shift"):
             if opt.get(key):
                 raise ValueError(f"{key}=true: false fits whole sections (gt_size: null), which are not augmented")
         return

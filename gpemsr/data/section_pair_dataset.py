@@ -22,13 +22,15 @@ class SectionPairOptions(CropOptions, PairOptions):
     """Option keys of :class:`SectionPairDataset`."""
 
     dataroot_gt: str
+    use_shift: bool = False
 
 
 @DATASET_REGISTRY.register()
 class SectionPairDataset(Dataset):
     """One item per section: ``lq`` float32 (1, h, w) and ``gt`` (1, scale * h, scale * w), both in [0, 1].
 
-    A random crop aligned to the LR grid, flipped and rotated alike in LR and HR.
+    A random crop, flipped and rotated alike in LR and HR. It is aligned to the LR grid; with ``use_shift`` it begins at
+    any HR pixel and its LR is made there.
 
     Args:
         opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
@@ -48,7 +50,7 @@ class SectionPairDataset(Dataset):
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
-        self._pairs = SectionPairs(self._options, self._options.gt_size)
+        self._pairs = SectionPairs(self._options, self._options.gt_size, self._options.use_shift)
         self._random = WorkerRandom()
 
     def __len__(self) -> int:
@@ -56,18 +58,26 @@ class SectionPairDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
         volume, section = self._pairs.sections[index]
-        rng, shape, size = self._random(), self._pairs.lq_shape(volume), self._options.gt_size
-        crop = shape if size is None else (size // self._pairs.scale, size // self._pairs.scale)
-        rectangle = (*random_origin(rng, shape, crop), *crop)
+        rng, shape, size, scale = self._random(), self._pairs.lq_shape(volume), self._options.gt_size, self._pairs.scale
+        crop = shape if size is None else (size // scale, size // scale)
+        shift = (0, 0)
+        if self._options.use_shift and size is not None:
+            top, left = random_origin(rng, self._pairs.gt_shape(volume), (size, size))
+            origin, shift = (top // scale, left // scale), (top % scale, left % scale)
+        else:
+            origin = random_origin(rng, shape, crop)
+        rectangle = (*origin, *crop)
         augment = Augmentation.draw(rng, self._options.use_hflip, self._options.use_rot)
         name = image_name(volume, section)
         return {
-            "lq": to_tensor(augment(self._read_lq(volume, section, rectangle))),
-            "gt": to_tensor(augment(self._pairs.read_gt(volume, section, *rectangle))),
+            "lq": to_tensor(augment(self._read_lq(volume, section, rectangle, shift))),
+            "gt": to_tensor(augment(self._pairs.read_gt(volume, section, *rectangle, shift))),
             "key": section_key(volume, section),
             "lq_path": name,
             "gt_path": name,
         }
 
-    def _read_lq(self, volume: str, section: int, rectangle: tuple[int, int, int, int]) -> np.ndarray:
-        return self._pairs.read_lq(volume, section, *rectangle)
+    def _read_lq(
+        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int]
+    ) -> np.ndarray:
+        return self._pairs.read_lq(volume, section, *rectangle, shift)

@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from pydantic import ValidationError
 
 from gpemsr.data.degraded_sections import DegradedSections
-from gpemsr.data.section_options import PairOptions
+from gpemsr.data.section_options import DegradationOptions, PairOptions
 from gpemsr.data.section_sampling import window_indices
 from gpemsr.data.section_store import SectionStore, VolumeInfo, open_section_store
 from gpemsr.errors import InputError
@@ -29,6 +30,7 @@ class SectionPairs:
     Args:
         options: where LR and HR come from, and the scale; without ``dataroot_gt`` there is LR alone.
         gt_size: the crop that the sections must hold, in HR pixels; None for whole sections.
+        shifts: rectangles may lie between LR pixels; LR is made anew there.
 
     Attributes:
         scale: HR pixels per LR pixel, along y and x.
@@ -36,11 +38,11 @@ class SectionPairs:
         sections: (volume, section number) of all sections, volume by volume.
 
     Raises:
-        InputError: a store is absent, the two do not hold the same sections with HR = scale x LR sizes, or
-            sections are smaller than the crop.
+        InputError: a store is absent, the two do not hold the same sections with HR = scale x LR sizes,
+            sections are smaller than the crop, or shifts are wanted of LR sections of unknown making.
     """
 
-    def __init__(self, options: PairOptions, gt_size: int | None = None) -> None:
+    def __init__(self, options: PairOptions, gt_size: int | None = None, shifts: bool = False) -> None:
         if options.scale is None:
             raise InputError("scale: it is missing from the option file; 8 or 16 fits")
         self.scale = options.scale
@@ -57,6 +59,12 @@ class SectionPairs:
             _check_match(f"{gt_root}", self._hr.volumes, f"{lq_root}", self._lr.volumes, self.scale)
         if self._hr is not None:
             check_crop_fits(gt_size, self._hr, f"{gt_root}")
+        self._shifted: DegradedSections | None = None
+        if shifts:
+            lr = self._lr
+            if not isinstance(lr, DegradedSections):
+                lr = DegradedSections(self._gt(), self.scale, _making(lr))
+            self._shifted = lr
         self.volumes = {name: info.sections for name, info in self._lr.volumes.items()}
         self.sections = [(name, section) for name, sections in self.volumes.items() for section in sections]
 
@@ -69,28 +77,61 @@ class SectionPairs:
         """Height and width of the volume's LR sections."""
         return self._lr.volumes[volume].height, self._lr.volumes[volume].width
 
-    def read_gt(self, volume: str, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
+    def gt_shape(self, volume: str) -> tuple[int, int]:
+        """Height and width of the volume's HR sections."""
+        hr = self._gt().volumes[volume]
+        return hr.height, hr.width
+
+    def read_gt(
+        self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
+    ) -> np.ndarray:
         """HR pixels under the LR rectangle (y, x, height, width): (scale * height, scale * width) in [0, 1]."""
+        r = self.scale
+        return self._gt().read_float(volume, section, r * y + shift[0], r * x + shift[1], r * height, r * width)
+
+    def _gt(self) -> SectionStore:
         if self._hr is None:
             raise InputError("dataroot_gt: it is missing, so there are no HR sections; their folder or LMDB fits")
-        r = self.scale
-        return self._hr.read_float(volume, section, r * y, r * x, r * height, r * width)
+        return self._hr
 
-    def read_lq(self, volume: str, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """The LR rectangle (y, x, height, width) in LR pixels: (height, width) in [0, 1]."""
+    def read_lq(
+        self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
+    ) -> np.ndarray:
+        """The LR rectangle (y, x, height, width) in LR pixels: (height, width) in [0, 1].
+
+        With ``shift`` the LR grid begins so many HR pixels (y, x) into the section, which ``shifts`` allows.
+        """
+        if any(shift):
+            assert self._shifted is not None
+            return self._shifted.read_float(volume, section, y, x, height, width, shift)
         return self._lr.read_float(volume, section, y, x, height, width)
 
     def read_lq_sections(
-        self, volume: str, sections: Sequence[int], rectangle: tuple[int, int, int, int]
+        self,
+        volume: str,
+        sections: Sequence[int],
+        rectangle: tuple[int, int, int, int],
+        shift: tuple[int, int] = (0, 0),
     ) -> np.ndarray:
         """The same LR rectangle of several sections: (n, height, width) in [0, 1]; a repeated section is read once."""
-        read = {section: self.read_lq(volume, section, *rectangle) for section in set(sections)}
+        read = {section: self.read_lq(volume, section, *rectangle, shift) for section in set(sections)}
         return np.stack([read[section] for section in sections])
 
     def window(self, volume: str, section: int, num_frame: int) -> list[int]:
         """Numbers of the ``num_frame`` sections around ``section``, the edge section repeated beyond the ends."""
         numbers = self.volumes[volume]
         return [numbers[i] for i in window_indices(bisect_left(numbers, section), len(numbers), num_frame)]
+
+
+def _making(lr: SectionStore) -> DegradationOptions:
+    """How ``gpemsr-lmdb`` made LR sections. Raises InputError where they do not tell."""
+    recorded = lr.metadata.get("degradation")
+    if not isinstance(recorded, dict):
+        raise InputError(f"{lr.root}: it does not tell how LR was made, which use_shift needs; degradation fits")
+    try:
+        return DegradationOptions.model_validate(recorded)
+    except ValidationError:
+        raise InputError(f"{lr.root}: degradation {recorded} is unknown, which use_shift needs to repeat") from None
 
 
 def _check_match(

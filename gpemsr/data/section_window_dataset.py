@@ -47,8 +47,10 @@ class SectionWindowDataset(SectionPairDataset):
         super().check_options(opt)
         check_num_frame(opt)
 
-    def _read_lq(self, volume: str, section: int, rectangle: tuple[int, int, int, int]) -> np.ndarray:
+    def _read_lq(
+        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int]
+    ) -> np.ndarray:
         window = self._pairs.window(volume, section, self._options.num_frame)
         if self._options.use_zflip and self._random().random() < 0.5:
             window.reverse()
-        return self._pairs.read_lq_sections(volume, window, rectangle)
+        return self._pairs.read_lq_sections(volume, window, rectangle, shift)
