@@ -12,7 +12,9 @@ from gpemsr.data.degradations import degrade
 from gpemsr.data.em_lmdb import LmdbWriter
 
 
-def write_store(root: Path, backend: str, volumes: dict[str, dict[int, np.ndarray]], tile: int) -> None:
+def write_store(
+    root: Path, backend: str, volumes: dict[str, dict[int, np.ndarray]], tile: int, degradation: dict | None = None
+) -> None:
     """Write {volume: {section number: pixels}} as folders of PNG files or as an LMDB of tiles."""
     if backend == "disk":
         for name, sections in volumes.items():
@@ -20,7 +22,7 @@ def write_store(root: Path, backend: str, volumes: dict[str, dict[int, np.ndarra
             for number, pixels in sections.items():
                 cv2.imwrite(str(root / name / f"{number}.png"), pixels)
         return
-    with LmdbWriter(root, tile, {}) as writer:
+    with LmdbWriter(root, tile, {"degradation": degradation}) as writer:
         for name, sections in volumes.items():
             for number, pixels in sections.items():
                 writer.put(name, number, pixels)
@@ -56,7 +58,7 @@ def make_stores(tmp_path):
                 hr[name][number] = np.round(pixels * levels).astype(dtype)
                 lr[name][number] = np.round(degrade(pixels, scale, "bicubic") * levels).astype(dtype)
         write_store(tmp_path / "hr", backend, hr, tile=64)
-        write_store(tmp_path / "lr", backend, lr, tile=64 // scale)
+        write_store(tmp_path / "lr", backend, lr, tile=64 // scale, degradation={"kind": "bicubic", "seed": 0})
         return {
             "name": "test",
             "scale": scale,

@@ -35,6 +35,23 @@ def test_degraded_crop_is_the_crop_of_the_degraded_section(make_stores, tmp_path
     np.testing.assert_allclose(crop, whole[y : y + height, x : x + width], atol=2e-4)
 
 
+@pytest.mark.parametrize("degradation", [{"kind": "bicubic"}, {"kind": "area"}, NOISELESS_EM], ids=lambda d: d["kind"])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_shifted_crop_is_that_of_the_section_without_its_first_pixels(make_stores, tmp_path, degradation, data):
+    if not (tmp_path / "hr").exists():
+        make_stores({"vol": [5]}, dtype="uint16")
+    sections = degraded({"dataroot_gt": tmp_path / "hr"}, **degradation)
+    down, right = data.draw(st.integers(0, 7)), data.draw(st.integers(0, 7))
+    height, width = data.draw(st.integers(1, 23)), data.draw(st.integers(1, 31))
+    y, x = data.draw(st.integers(0, 23 - height)), data.draw(st.integers(0, 31 - width))
+    hr = open_section_store(tmp_path / "hr", "disk").read_float("vol", 5)[down:, right:]
+    options = {key: value for key, value in degradation.items() if key != "kind"}
+    whole = degrade(hr[: len(hr) // 8 * 8, : hr.shape[1] // 8 * 8], 8, degradation["kind"], **options)
+    crop = sections.read_float("vol", 5, y, x, height, width, (down, right))
+    np.testing.assert_allclose(crop, whole[y : y + height, x : x + width], atol=2e-4)
+
+
 @pytest.mark.parametrize("kind", ["bicubic", "area", "em"])
 def test_whole_section_is_what_gpemsr_lmdb_stores(make_stores, tmp_path, kind):
     sections = degraded(make_stores({"vol": [3]}), kind=kind, seed=5)
@@ -51,6 +68,13 @@ def test_noise_is_fixed_by_seed_and_place(make_stores):
     rectangle = ("vol", 1, 5, 6, 10, 12)
     np.testing.assert_array_equal(one.read_float(*rectangle), same.read_float(*rectangle))
     assert np.abs(one.read_float(*rectangle) - other.read_float(*rectangle)).max() > 0.01
+
+
+def test_noise_is_another_where_the_grid_is_shifted(make_stores):
+    sections = degraded(make_stores(), kind="em", dose=20)
+    here, again, beside = (sections.read_float("vol", 1, 5, 6, 10, 12, shift) for shift in ((0, 1), (0, 1), (0, 2)))
+    np.testing.assert_array_equal(here, again)
+    assert np.abs(here - beside).mean() > 0.05
 
 
 def test_sections_keep_their_numbers_and_have_lr_sizes(make_stores):

@@ -9,6 +9,7 @@ from gpemsr.data.section_options import check_crop, check_num_frame, check_pair
         (lambda: check_crop({"gt_size": 100}, paired=False), "gt_size=100: a multiple of 16 fits"),
         (lambda: check_crop({"gt_size": 48, "scale": 32}, paired=True), "gt_size=48: a multiple of the scale 32"),
         (lambda: check_crop({"gt_size": None, "use_rot": True}, paired=True), "use_rot=true: false fits"),
+        (lambda: check_crop({"gt_size": None, "use_shift": True}, paired=True), "use_shift=true: false fits"),
         (lambda: check_pair({"dataroot_gt": "a"}), "dataroot_lq=null"),
         (lambda: check_pair({"dataroot_gt": "a", "dataroot_lq": "b", "degradation": {}}), "dataroot_lq=b: null fits"),
         (lambda: check_pair({"dataroot_gt": None, "degradation": {"kind": "area"}}), "dataroot_gt=null"),

@@ -1,9 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from gpemsr.data.degradations import degrade
 from gpemsr.data.section_pair_dataset import SectionPairDataset
+from gpemsr.data.section_store import open_section_store
 from gpemsr.errors import InputError
 
 MARGIN = 2  # LR pixels at the border of a crop whose bicubic kernel reaches beyond it
@@ -43,6 +45,41 @@ def test_lr_crop_belongs_to_the_hr_crop_however_turned(make_stores, source, scal
         lq = item["lq"].numpy()[0]
         np.testing.assert_allclose(inner(lq), inner(expected), atol=1.5 / 255)
         assert np.abs(inner(lq) - inner(np.roll(expected, 1, axis=1))).max() > 0.03
+
+
+def lr_origins(section: np.ndarray, data: SectionPairDataset, draws: int = 12) -> set[tuple[int, int]]:
+    """Where crops begin, in HR pixels modulo the scale."""
+    found = set()
+    for _ in range(draws):
+        gt = data[0]["gt"].numpy()[0]
+        _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(section, gt, cv2.TM_CCOEFF_NORMED))
+        np.testing.assert_allclose(section[y : y + len(gt), x : x + len(gt)], gt, atol=1 / 255)
+        found.add((y % 8, x % 8))
+    return found
+
+
+def test_crops_begin_between_lr_pixels_only_with_shifts(make_stores):
+    stores = make_stores({"vol": [0]}, backend="lmdb")
+    section = open_section_store(stores["dataroot_gt"], "lmdb").read_float("vol", 0)
+    assert lr_origins(section, SectionPairDataset(options(stores, gt_size=128))) == {(0, 0)}
+    assert len(lr_origins(section, SectionPairDataset(options(stores, gt_size=128, use_shift=True)))) > 6
+
+
+@pytest.mark.parametrize("source", ["stored", "bicubic"])
+def test_lr_between_lr_pixels_is_made_as_that_of_the_store(make_stores, source):
+    stores = make_stores({"vol": [0]}, backend="lmdb")
+    if source == "bicubic":
+        stores |= {"dataroot_lq": None, "degradation": {"kind": "bicubic"}}
+    data = SectionPairDataset(options(stores, gt_size=128, use_hflip=True, use_rot=True, use_shift=True))
+    for _ in range(12):
+        item = data[0]
+        expected = degrade(item["gt"].numpy()[0], 8, "bicubic")
+        np.testing.assert_allclose(inner(item["lq"].numpy()[0]), inner(expected), atol=1.5 / 255)
+
+
+def test_shifts_of_lr_sections_of_unknown_making_are_refused(make_stores):
+    with pytest.raises(InputError, match="lr: it does not tell how LR was made, which use_shift needs"):
+        SectionPairDataset(options(make_stores(), gt_size=64, use_shift=True))
 
 
 def test_without_a_crop_size_the_item_is_the_whole_pair(make_stores):

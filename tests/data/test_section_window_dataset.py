@@ -1,5 +1,6 @@
 import random
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch.utils.data import SequentialSampler
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.degradations import degrade
+from gpemsr.data.section_store import open_section_store
 from gpemsr.data.section_window_dataset import SectionWindowDataset
 from gpemsr.errors import InputError
 
@@ -38,6 +40,19 @@ def test_item_is_a_window_with_the_centres_hr_crop(make_stores, backend, dtype, 
     centre = item["lq"].numpy()[num_frame // 2, 0]
     expected = degrade(item["gt"].numpy()[0], 8, "bicubic")
     np.testing.assert_allclose(centre[2:-2, 2:-2], expected[2:-2, 2:-2], atol=1.5 / 255)
+
+
+def test_all_sections_of_a_window_are_shifted_alike(make_stores):
+    stores = make_stores({"vol": [0, 1, 2]}, backend="lmdb")
+    store = open_section_store(stores["dataroot_gt"], "lmdb")
+    data = SectionWindowDataset(options(stores, num_frame=3, gt_size=128, use_shift=True))
+    for _ in range(4):
+        item = data[1]
+        centre = store.read_float("vol", 1)
+        _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(centre, item["gt"].numpy()[0], cv2.TM_CCOEFF_NORMED))
+        for z, lq in enumerate(item["lq"].numpy()[:, 0]):
+            expected = degrade(store.read_float("vol", z, y, x, 128, 128), 8, "bicubic")
+            np.testing.assert_allclose(lq[2:-2, 2:-2], expected[2:-2, 2:-2], atol=1.5 / 255)
 
 
 @pytest.mark.parametrize(
