@@ -1,0 +1,46 @@
+"""docs/results: reports as the benchmark wrote them, of options that are there, and the same figures elsewhere."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+REPORTS = sorted((ROOT / "docs" / "results").glob("*/report.md"))
+PAGES = [ROOT / "README.md", ROOT / "docs" / "benchmark.md"]
+
+
+def named(report: Path) -> str:
+    return report.parent.name
+
+
+def summary(folder: str) -> dict[str, dict[str, str]]:
+    """Columns by method of a committed report."""
+    with (ROOT / "docs" / "results" / folder / "summary.csv").open() as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_a_report_has_its_pictures_and_no_others(report):
+    pictures = set(re.findall(r"!\[.*?\]\((\S+?)\)", report.read_text()))
+    assert pictures == {f"figures/{file.name}" for file in (report.parent / "figures").iterdir()}
+
+
+def test_pictures_are_under_two_megabytes():
+    assert sum(file.stat().st_size for file in (ROOT / "docs" / "results").rglob("*.png")) < 2_000_000
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_a_report_names_the_option_file_that_it_was_made_with(report):
+    command = re.search(r"gpemsr-benchmark -opt (\S+?)</pre>", report.read_text())
+    assert command is not None
+    options = yaml.safe_load((ROOT / command[1]).read_text())
+    assert options["name"] == report.parent.name
+    assert [row["name"] for row in options["methods"]] == [name for name in summary(named(report)) if name != "HR"]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_every_row_of_a_report_has_figures(report):
+    assert {name: row["error"] for name, row in summary(named(report)).items() if row["error"]} == {}
