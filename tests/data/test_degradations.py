@@ -14,11 +14,13 @@ def section(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((height, width), np.float32)
 
 
-def test_bicubic_is_basicsr_imresize():
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from([2, 3, 8, 16]), st.integers(2, 9), st.integers(2, 9), st.integers(0, 99))
+def test_bicubic_is_basicsr_imresize(scale, rows, columns, seed):
     with importable_basicsr():
         from basicsr.utils.matlab_functions import imresize
-    hr = section(64, 48)
-    np.testing.assert_array_equal(degrade(hr, 8, "bicubic"), np.clip(imresize(hr, 1 / 8), 0, 1))
+    hr = section(rows * scale, columns * scale, seed)
+    np.testing.assert_allclose(degrade(hr, scale, "bicubic"), np.clip(imresize(hr, 1 / scale), 0, 1), atol=1e-6)
 
 
 def test_area_is_the_mean_of_each_block():
