@@ -9,7 +9,6 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 REPORTS = sorted((ROOT / "docs" / "results").glob("*/report.md"))
-PAGES = [ROOT / "README.md", ROOT / "docs" / "benchmark.md"]
 
 
 def named(report: Path) -> str:
@@ -44,3 +43,15 @@ def test_a_report_names_the_option_file_that_it_was_made_with(report):
 @pytest.mark.parametrize("report", REPORTS, ids=named)
 def test_every_row_of_a_report_has_figures(report):
     assert {name: row["error"] for name, row in summary(named(report)).items() if row["error"]} == {}
+
+
+def test_the_readme_has_the_figures_of_the_report():
+    table = re.findall(
+        r"^\| (\S+) \| (\S+) dB \| (\S+) \| (\S+) nm \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    found = summary("fib25_x8")
+    assert len(table) == 6
+    for name, *figures in table:
+        row = found[name]
+        psnr, ssim, frc = (float(row[f"{measure}_mean"]) for measure in ("psnr", "ssim", "frc_nm"))
+        assert figures == [f"{psnr:.2f}", f"{ssim:.4f}", f"{frc:.1f}"]

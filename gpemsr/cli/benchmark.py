@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gpemsr.evaluation.benchmark_options import read_benchmark
     from gpemsr.evaluation.report import write_report
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the row's process ends too
     options = read_benchmark(arguments.opt)
     errors = Benchmark(options, arguments.opt).run()
     write_report(Path(options.out))

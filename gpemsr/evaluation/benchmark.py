@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import shlex
+import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ class Benchmark:
     def run(self) -> list[str]:
         """Run what is not finished; returns the errors, one line for each row that has one."""
         (self.out / "rows").mkdir(parents=True, exist_ok=True)
+        for unfinished in (self.out / "rows").glob(".*.tmp-*"):
+            shutil.rmtree(unfinished)
         self._write_common()
         methods: list[Method | None] = list(self.options.methods)
         if self.options.segmentation is not None:

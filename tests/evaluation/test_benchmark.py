@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -224,6 +227,27 @@ def test_a_row_that_was_interrupted_leaves_nothing_that_counts(folder, monkeypat
     with pytest.raises(KeyboardInterrupt):
         run_row(options, options.methods[0], "of")
     assert list((folder / "out/rows").iterdir()) == []
+
+
+def test_what_a_killed_row_left_is_taken_away(folder, in_this_process):
+    (folder / "out/rows/.bicubic.tmp-1/deeper").mkdir(parents=True)
+    file = benchmark_file(folder, [BICUBIC])
+    assert Benchmark(read_benchmark(file), str(file)).run() == []
+    assert [path.name for path in (folder / "out/rows").iterdir()] == ["bicubic"]
+
+
+@pytest.mark.slow
+def test_a_terminated_benchmark_takes_its_rows_process_along(folder):
+    file = benchmark_file(folder, [BICUBIC])
+    with subprocess.Popen([sys.executable, "-m", "gpemsr.cli.benchmark", "-opt", str(file)]) as process:
+        rows = folder / "out/rows"
+        while not list(rows.glob(".bicubic.tmp-*")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        (unfinished,) = rows.glob(".bicubic.tmp-*")
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    assert not Path("/proc", unfinished.name.rpartition("-")[2]).exists()
 
 
 def test_a_folders_hash_is_that_of_its_files(tmp_path):
