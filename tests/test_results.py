@@ -36,7 +36,7 @@ def test_a_report_names_the_option_file_that_it_was_made_with(report):
     command = re.search(r"gpemsr-benchmark -opt (\S+?)</pre>", report.read_text())
     assert command is not None
     options = yaml.safe_load((ROOT / command[1]).read_text())
-    assert options["name"] == report.parent.name
+    assert options["name"] == named(report)
     assert [row["name"] for row in options["methods"]] == [name for name in summary(named(report)) if name != "HR"]
 
 
