@@ -12,9 +12,9 @@ from gpemsr.evaluation.report.plots import plot_bars, plot_frc, plot_time
 from gpemsr.evaluation.report.results import Benchmark
 
 # bytes; together below 2 MB
-PLOT = 80_000
-CROPS = 380_000
-OVERLAYS = 600_000
+PLOT = 50_000
+CROPS = 300_000
+OVERLAYS = 350_000
 
 Images = dict[int, dict[str, np.ndarray]]
 

@@ -53,7 +53,7 @@ def smallest_png(image: Image.Image, limit: int) -> bytes:
     while True:
         for greys, colours in SHADES:
             buffer = io.BytesIO()
-            with_palette(np.asarray(image), greys, colours).save(buffer, "PNG")
+            with_palette(np.asarray(image), greys, colours).save(buffer, "PNG", optimize=True)
             if buffer.tell() <= limit:
                 return buffer.getvalue()
         if image.width <= SMALLEST:
