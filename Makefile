@@ -22,7 +22,7 @@ test: lint
 
 # Raw stacks as EM_DATA/{fib25_sample1,fib25_sample2_half,isbi2012_train}/*.tif. What is done already is not done again.
 BENCHMARKS := fib25 neurons isbi2012
-TRAININGS := fib25 isbi2012 ablation
+TRAININGS := fib25 isbi2012
 SEGMENTERS := mala_fib25 superhuman_fib25 superhuman_isbi2012
 LMDB := $(BIN)/gpemsr-lmdb --out benchmark/data --scales 8 --overwrite
 

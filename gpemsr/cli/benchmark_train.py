@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Sequence
 
 from gpemsr.errors import command
@@ -15,7 +17,9 @@ def parser() -> argparse.ArgumentParser:
         description="Train the methods that an option file lists, each for the same number of core-minutes: the time "
         "of an iteration is measured first, and schedules are stretched to fit. Trained methods are not trained again.",
     )
-    parse.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train.yml")
+    parse.add_argument(
+        "-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train_fib25.yml"
+    )
     return parse
 
 
@@ -25,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from gpemsr.evaluation.equal_budget import EqualBudget, read_budget
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its trainings end too
     EqualBudget(read_budget(arguments.opt)).run()
     return 0
 

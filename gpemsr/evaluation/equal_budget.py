@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from gpemsr.errors import InputError
 from gpemsr.evaluation.iteration_cost import iteration_seconds
-from gpemsr.evaluation.training_run import train
+from gpemsr.evaluation.training_run import end_trainings, train
 from gpemsr.files import replaced
 from gpemsr.option_checks import Place, check_path, check_schema
 from gpemsr.options import read_options, to_plain
@@ -28,7 +28,8 @@ from gpemsr.schema import OptionSection, PositiveInt
 Share = Annotated[float, Field(gt=0, le=1)]
 Minutes = Annotated[float, Field(gt=0)]
 
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+# what a training may use: CPU time is what is counted, so that a GPU stays unused
+ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 ROUNDS = 4  # of measuring, interleaved, so that a slow minute of the machine holds no method back
 SAVED = 10  # states of a training, to go on from
 STEPS = 6  # iterations measured a round
@@ -182,16 +183,33 @@ class EqualBudget:
         return section
 
     def run(self) -> None:
-        """Measure what an iteration of each stage takes, then train the methods, several at a time."""
+        """Measure what an iteration of each stage takes, then train the methods, several at a time.
+
+        Raises:
+            InputError: trainings failed; the others are finished nevertheless.
+        """
         for part in ("options", "trainings"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         seconds = self.measure()
         with ThreadPoolExecutor(self.options.workers) as pool:
-            for finished in [
+            trainings = [
                 pool.submit(self._train, method, seconds, index % self.options.workers)
                 for index, method in enumerate(self.options.methods)
-            ]:
-                finished.result()
+            ]
+            try:
+                wait(trainings)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                end_trainings()
+                raise
+        failures = []
+        for training in trainings:
+            try:
+                training.result()
+            except InputError as error:
+                failures.append(str(error))
+        if failures:
+            raise InputError("; ".join(dict.fromkeys(failures)))
 
     def measure(self) -> dict[str, float]:
         """CPU seconds of an iteration of each stage; kept, so that a run that goes on has the same plan."""
@@ -232,8 +250,8 @@ class EqualBudget:
                 interrupted = file.is_file() and file.read_text() == text
                 begun = self._iterations_saved(name) if interrupted else 0
                 file.write_text(text)
-                usage = train(name, self.folder, ONE_THREAD, position, resume=begun > 0)
-                whole = usage.core_seconds * total / max(1, total - begun)  # the rest tells what the whole took
+                usage = train(name, self.folder, ONE_CORE, position, resume=begun > 0)
+                whole = usage.core_seconds + begun * seconds[name]  # what was before an interruption is as planned
                 found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
@@ -255,6 +273,7 @@ def fingerprint(value: Any) -> str:
 
 def _measure(job: tuple[str, dict[str, Any], str, int]) -> float:
     name, options, folder, steps = job
+    os.environ.update(ONE_CORE)
     try:
         return iteration_seconds(options, Path(folder), steps)
     except (ValueError, RuntimeError, OSError) as error:

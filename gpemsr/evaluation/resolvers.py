@@ -64,8 +64,8 @@ def make_resolver(net: nn.Module, method: Method, dataset: Dataset, device: torc
     Raises:
         InputError: an oracle of a network that is not GPEMSR's.
     """
+    lay_out(net)
     if isinstance(net, GPEMSR):
-        lay_out(net)
         if method.oracle in ("true_codes", "true_reference"):
             use_true_codes(net, _pairs(dataset, device))
         cache = SectionCache(net)

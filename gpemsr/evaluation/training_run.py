@@ -17,6 +17,7 @@ from tqdm import tqdm
 from gpemsr.errors import InputError
 
 ITERATION = re.compile(r"iter: *([\d,]+)")
+_running: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,21 @@ def train(
             total=options["train"].get("total_iter"), desc=name, unit="it", disable=None, position=bar_position
         ) as bar,
     ):
+        _running.add(process)
         for line in process.stdout or ():
             sink.write(line)
             if match := ITERATION.search(line):
                 bar.update(int(match[1].replace(",", "")) - bar.n)
         _, status, usage = os.wait4(process.pid, 0)
+        _running.discard(process)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         last = [line for line in log.read_text().splitlines() if line.strip()][-1:]
         raise InputError(f"{name} failed, see {log}: {' '.join(last)}")
     return Usage(time.monotonic() - start, usage.ru_utime + usage.ru_stime)
+
+
+def end_trainings() -> None:
+    """End the runs of all threads; each can go on from its last state."""
+    for process in tuple(_running):
+        process.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-from basicsr.models.base_model import BaseModel
 from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.models.video_recurrent_model import VideoRecurrentModel
 from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
@@ -60,10 +59,10 @@ class BaselineModel(StageModel, VideoBaseModel):
                 raise ValueError(f"datasets.{key}.{error}") from None
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
-        """Move ``net`` to the device and wrap it if it learns; the toolboxes count on the usual layout of weights."""
+        """As every stage; a network that has nothing to learn is not wrapped."""
         if not any(True for _ in net.parameters()):
             return net.to(self.device)
-        return BaseModel.model_to_device(self, net)
+        return super().model_to_device(net)
 
 
 @MODEL_REGISTRY.register()

@@ -21,7 +21,7 @@ TRAINED_BY = {
     "fib25_x8": ["fib25"],
     "neurons_x8": ["fib25"],
     "isbi2012_x8": ["isbi2012"],
-    "ablation_x8": ["fib25", "ablation"],
+    "ablation_x8": ["fib25"],
 }
 
 

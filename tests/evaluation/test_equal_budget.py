@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from tiny_stages import stage_options, write_sections
 
 from gpemsr.errors import InputError
-from gpemsr.evaluation import equal_budget
+from gpemsr.evaluation import equal_budget, training_run
 from gpemsr.evaluation.equal_budget import EqualBudget, read_budget, rescaled
 from gpemsr.evaluation.training_run import Usage
 
@@ -179,12 +182,49 @@ def test_an_interrupted_training_goes_on_if_its_options_are_the_same(folder, tra
     record.unlink()
     EqualBudget(read_budget(file)).run()
     assert trained[-1] == "rival, resumed"
-    assert json.loads(record.read_text())["core_minutes"] == pytest.approx(1.5 / 60 * 12 / 3)
+    assert json.loads(record.read_text())["core_minutes"] == pytest.approx((1.5 + 9 * 0.1) / 60)
     record.unlink()
     section = yaml.safe_load(file.read_text()) | {"core_minutes": 0.04}
     file.write_text(yaml.safe_dump(section))
     EqualBudget(read_budget(file)).run()
     assert "rival" in trained[-3:]
+
+
+def test_a_training_that_fails_is_told_when_the_others_are_finished(folder, trained, monkeypatch):
+    def train(name, *_, **__):
+        if name == "first":
+            raise InputError("first failed, see its log")
+        return Usage(2.0, 1.5)
+
+    monkeypatch.setattr(equal_budget, "train", train)
+    with pytest.raises(InputError, match=r"^first failed, see its log$"):
+        EqualBudget(read_budget(budget_file(folder))).run()
+    assert [file.stem for file in (folder / "equal/trainings").glob("*.json")] == ["rival"]
+
+
+def test_a_terminated_run_ends_its_trainings_and_begins_no_others(folder, trained, monkeypatch):
+    begun = []
+
+    def train(name, *_, **__):
+        begun.append(name)
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], text=True)
+        training_run._running.add(process)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert process.wait(20) == -signal.SIGTERM
+        raise InputError(f"{name} ended")
+
+    def terminated(*_):
+        sys.exit(1)
+
+    monkeypatch.setattr(equal_budget, "train", train)
+    monkeypatch.setattr(training_run, "_running", set())
+    before = signal.signal(signal.SIGUSR1, terminated)
+    try:
+        with pytest.raises(SystemExit):
+            EqualBudget(read_budget(without_the_last(folder))).run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert begun == ["first"]
 
 
 def test_another_budget_is_another_training(folder, trained):
