@@ -28,7 +28,8 @@ LMDB := $(BIN)/gpemsr-lmdb --out benchmark/data --scales 8 --overwrite
 
 benchmark: $(INSTALLED) $(BENCHMARKS:%=benchmark/data/.%) $(SEGMENTERS:%=experiments/%/models/net_g_latest.pth)
 	for name in $(TRAININGS); do $(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_$$name.yml || exit; done
-	for name in $(BENCHMARKS) ablation; do $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || exit; done
+	worst=0; for name in $(BENCHMARKS) ablation; do \
+	  $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || worst=$$?; done; exit $$worst
 
 benchmark/raw: $(INSTALLED)
 	@test -d "$(EM_DATA)" || { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }
@@ -48,7 +49,7 @@ benchmark/data/.isbi2012: | benchmark/raw
 	touch $@
 
 experiments/%/models/net_g_latest.pth: | benchmark/raw
-	$(BIN)/gpemsr-train -opt options/benchmark/segmentation/$*.yml
+	$(BIN)/gpemsr-train -opt options/benchmark/segmentation/$*.yml --auto_resume
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -16,7 +16,10 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
+from gpemsr.data.section_options import PairOptions
+from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_store import open_section_store
+from gpemsr.errors import InputError
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
 from gpemsr.evaluation.benchmark_row import failed_row, run_row, stack_of
 from gpemsr.evaluation.equal_budget import fingerprint
@@ -36,6 +39,9 @@ class Benchmark:
     Args:
         options: what to compare.
         file: the option file, for the report.
+
+    Raises:
+        InputError: a library is missing, or the sections do not match.
     """
 
     def __init__(self, options: BenchmarkOptions, file: str) -> None:
@@ -47,6 +53,12 @@ class Benchmark:
         self.out = Path(options.out)
         self._known_hashes: dict[str, str] = {}
         self.store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
+        pairs = {"name": options.name, "type": "SectionPairs", "scale": options.scale, **options.data.model_dump()}
+        SectionPairs(PairOptions.model_validate(pairs))  # says what does not match
+        sizes = {(info.height, info.width) for info in self.store.volumes.values()}
+        if len(sizes) > 1:
+            found = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
+            raise InputError(f"{options.data.dataroot_gt}: sections of {found} pixels; volumes of one size fit")
 
     def run(self) -> list[str]:
         """Run what is not finished; returns the errors, one line for each row that has one."""
@@ -142,7 +154,10 @@ class Benchmark:
             "pixel_size_nm": x,
             "section_nm": z,
             "command": f"gpemsr-benchmark -opt {shlex.quote(self.file)}",
-            "versions": {name: version for name in LIBRARIES if (version := _version(name))},
+            "versions": {
+                "Python": platform.python_version(),
+                **{name: version for name in LIBRARIES if (version := _version(name))},
+            },
             "threads": options.threads,
             "machine": machine(),
             "hashes": hashes,

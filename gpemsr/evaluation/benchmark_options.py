@@ -129,6 +129,10 @@ def read_benchmark(path: str | Path) -> BenchmarkOptions:
         for index, segmenter in enumerate(segmentation.segmenters):
             for key in ("options", "weights"):
                 check_path(getattr(segmenter, key), here / "segmenters" / index / key)
+        slugs = [slug(segmenter.name) for segmenter in segmentation.segmenters]
+        if len(set(slugs)) < len(slugs):
+            found = [segmenter.name for segmenter in segmentation.segmenters]
+            (here / "segmenters").fail(found, "names that differ in their letters and digits fit")
         if segmentation.thresholds != sorted(segmentation.thresholds):
             (here / "thresholds").fail(segmentation.thresholds, "increasing ones fit")
         if segmentation.sections and segmentation.sections[0] >= segmentation.sections[1]:

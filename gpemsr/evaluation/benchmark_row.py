@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from gpemsr.data.degradations import Kind
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.evaluation.benchmark_options import (
     HR,
@@ -26,8 +26,6 @@ from gpemsr.evaluation.benchmark_options import (
     slug,
 )
 from gpemsr.evaluation.held_back import to_8_bit
-
-KIBIBYTE = 1024
 
 
 def run_row(options: BenchmarkOptions, method: Method | None, of: str) -> None:
@@ -109,18 +107,20 @@ class Row:
         else:
             sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
             pixel_size = sizes.pop() if len(sizes) == 1 else None
-            stack, found = self.super_resolve(self.method, pixel_size)
+            lr = open_section_store(data.dataroot_lq, data.io_backend.type)
+            kind = (lr.metadata.get("degradation") or {}).get("kind", "bicubic")
+            stack, found = self.super_resolve(self.method, pixel_size, kind)
             row |= found | {"training": training_of(self.method.trainings)}
         if self.options.segmentation is not None:
             row["segmentation"] = dict(self.segment(self.options.segmentation, stack, store))
         return row
 
-    def super_resolve(self, method: Method, pixel_size: float | None) -> tuple[np.ndarray, dict[str, Any]]:
+    def super_resolve(self, method: Method, pixel_size: float | None, kind: Kind) -> tuple[np.ndarray, dict[str, Any]]:
         """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
         from basicsr.data import build_dataset
 
         from gpemsr.data.volume_writer import TiffStackWriter
-        from gpemsr.evaluation.cost import count_macs, count_parameters
+        from gpemsr.evaluation.cost import PeakMemory, count_macs, count_parameters
         from gpemsr.evaluation.measures import MEASURES, measure_section, missing_measures
         from gpemsr.evaluation.resolvers import load_network, make_resolver, window_length
 
@@ -132,6 +132,7 @@ class Row:
         parameters = count_parameters(net)
         resolve = make_resolver(net, method, dataset, self.device)
         first = dataset[0]["lq"][None].to(self.device)
+        memory = PeakMemory(self.device)
         with torch.no_grad():
             resolve(first)  # memory and libraries are at hand when the clock starts
             macs = count_macs(make_resolver_of_one(net, method, resolve), first)
@@ -148,14 +149,14 @@ class Row:
                 synchronize(self.device)
                 seconds.append(time.perf_counter() - start)
             results.append(to_8_bit(sr[0, 0].float().clamp(0, 1).cpu().numpy()))
-        peak = peak_memory(self.device)
+        peak = memory.taken()
         for index, result in enumerate(results):
             item = dataset[index]
             gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()
-            found = measure_section(result, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0)
+            found = measure_section(result, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0, kind)
             for name in MEASURES:
                 scores[name].append(found[name])
-        missing = missing_measures(results[0].shape)
+        missing = missing_measures(results[0].shape, kind)
         if pixel_size is None:
             scores["frc_nm"] = [None]
             missing["frc_nm"] = "needs the voxel size, which the test set does not tell"
@@ -251,10 +252,3 @@ def synchronize(device: torch.device) -> None:
     """Wait for what runs on a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes at most in use so far: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE

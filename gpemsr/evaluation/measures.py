@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torchvision
 
-from gpemsr.data.degradations import degrade
+from gpemsr.data.degradations import Kind, degrade
 from gpemsr.evaluation.frc import ring_correlation
 from gpemsr.evaluation.held_back import score
 from gpemsr.evaluation.libraries import library
@@ -47,7 +47,7 @@ SHORTEST_SIDE = {"ms_ssim": 161, "haarpsi": 16, "lpips": 31}
 ALEXNET = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url
 
 
-def missing_measures(shape: Sequence[int] | None = None) -> dict[str, str]:
+def missing_measures(shape: Sequence[int] | None = None, kind: Kind = "bicubic") -> dict[str, str]:
     """The measures that cannot be taken here, and why, in a line each.
 
     A section too small for a measure gets none rather than one with a smaller kernel or fewer scales, which would be
@@ -55,6 +55,7 @@ def missing_measures(shape: Sequence[int] | None = None) -> dict[str, str]:
 
     Args:
         shape: HR pixels (y, x) of a section; without it only what the machine lacks is told.
+        kind: how LR was made.
 
     Raises:
         InputError: piq is not installed.
@@ -65,6 +66,8 @@ def missing_measures(shape: Sequence[int] | None = None) -> dict[str, str]:
         for name, side in SHORTEST_SIDE.items()
         if shape is not None and min(shape) < side
     }
+    if kind == "em":
+        missing["lr_rmse"] = "the noise of low-dose LR sections would outweigh it"
     weights = _alexnet_file()
     if find_spec("lpips") is None:
         missing["lpips"] = "needs the package lpips: pip install gpemsr[benchmark]"
@@ -76,7 +79,7 @@ def missing_measures(shape: Sequence[int] | None = None) -> dict[str, str]:
 
 
 def measure_section(
-    sr: np.ndarray, gt: np.ndarray, lq: np.ndarray, scale: int, pixel_size: float
+    sr: np.ndarray, gt: np.ndarray, lq: np.ndarray, scale: int, pixel_size: float, kind: Kind = "bicubic"
 ) -> dict[str, float | None]:
     """All of :data:`MEASURES`, of one section.
 
@@ -85,6 +88,7 @@ def measure_section(
         lq: LR, (y / scale, x / scale) uint8.
         scale: HR pixels per LR pixel.
         pixel_size: nm of an HR pixel.
+        kind: how LR was made.
 
     Returns:
         The figures; None for those of :func:`missing_measures` and for what is infinite (PSNR of equal sections),
@@ -99,7 +103,7 @@ def measure_section(
         raise ValueError(f"sections of {sizes} pixels: sr and gt of one size, {scale} times that of lq, fit")
     if any(image.dtype != np.uint8 for image in images.values()):
         raise ValueError(f"sections of {', '.join(f'{image.dtype}' for image in images.values())}: uint8 fits")
-    missing = missing_measures(gt.shape)
+    missing = missing_measures(gt.shape, kind)
     piq = library("piq", "measuring sections")
     x, y = (torch.from_numpy(image / 255)[None, None] for image in (sr, gt))
     scores = score(sr / 255, gt / 255)
@@ -111,15 +115,15 @@ def measure_section(
         "haarpsi": lambda: piq.haarpsi(x, y),
         "lpips": lambda: _lpips(x, y),
         "frc_nm": lambda: ring_correlation(sr, gt, pixel_size).resolution,
-        "lr_rmse": lambda: _lr_rmse(sr, lq, scale),
+        "lr_rmse": lambda: _lr_rmse(sr, lq, scale, kind),
     }
     figures = {name: None if name in missing else float(measured[name]()) for name in MEASURES}
     return {name: None if value is None or math.isinf(value) else value for name, value in figures.items()}
 
 
-def _lr_rmse(sr: np.ndarray, lq: np.ndarray, scale: int) -> float:
-    """Root mean square in grey levels of what the LR section made from ``sr`` by MATLAB's bicubic is off by."""
-    again = np.round(degrade(sr / np.float32(255), scale, "bicubic") * 255)
+def _lr_rmse(sr: np.ndarray, lq: np.ndarray, scale: int, kind: Kind) -> float:
+    """Root mean square in grey levels of what the LR section made from ``sr``, as ``lq`` from HR, is off by."""
+    again = np.round(degrade(sr / np.float32(255), scale, kind) * 255)
     return float(np.sqrt(np.mean((again - lq.astype(float)) ** 2)))
 
 

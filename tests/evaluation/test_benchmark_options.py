@@ -98,6 +98,9 @@ def file(tmp_path) -> Path:
     return path
 
 
+TWINS = [{"name": name, "options": __file__, "weights": __file__} for name in ("U-Net", "u net")]
+
+
 def changed(file: Path, *keys, value) -> Path:
     section = yaml.safe_load(file.read_text())
     inner = section
@@ -127,6 +130,7 @@ def test_methods_files_and_weights_are_for_their_rows_to_check(file):
         (("segmentation", "thresholds"), [0.5, 0.1], "increasing"),
         (("segmentation", "sections"), [3, 3], "segmentation.sections"),
         (("segmentation", "segmenters", 0, "weights"), "absent.pth", "weights"),
+        (("segmentation", "segmenters"), TWINS, "segmentation.segmenters.*names that differ"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(file, keys, value, message):

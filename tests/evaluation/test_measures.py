@@ -119,6 +119,14 @@ def test_lr_consistency_is_in_grey_levels(scale):
     assert measure_section(darker, made["gt"], shifted, scale, 10.0)["lr_rmse"] == pytest.approx(3)
 
 
+def test_lr_consistency_is_with_lr_as_it_was_made(made):
+    lq = to_8_bit(degrade(made["gt"] / np.float32(255), 8, "area"))
+    assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "area")["lr_rmse"] == 0
+    assert measure_section(made["gt"], made["gt"], lq, 8, 10.0)["lr_rmse"] > 0
+    assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "em")["lr_rmse"] is None
+    assert "noise" in missing_measures(kind="em")["lr_rmse"]
+
+
 def test_lpips_without_weights_is_missing_and_says_where_they_belong(made, empty_hub):
     (reason,) = missing_measures().values()
     assert "alexnet-owt-7be5be79.pth" in reason and str(empty_hub) in reason and "\n" not in reason

@@ -89,7 +89,8 @@ def test_differences_are_from_the_best_other_method(tmp_path):
             own, other = (scores(tmp_path, slug)[key] for slug in (name, rival))
             found, digits = paired_difference(own, other), MEASURES[key].digits
             low, high = found.interval
-            expected = f"{found.mean:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+            ends = [f"{end:.{digits + (round(end, digits) == 0)}f}" for end in (low, high)]
+            expected = f"{found.mean:+.{digits}f} [{', '.join(ends)}]".replace("-", "−")
             assert shown[name.upper()][2 * column] == expected
 
 
@@ -128,6 +129,24 @@ def test_segmentation_has_the_hr_sections_as_reference(tmp_path):
     assert [line.kind for line in table.lines] == ["method", "method", "oracle", "hr"]
     assert texts(table)["HR"] == ["1.250", "0.500", "1.750", "0.250", "0.4"]
     assert [marks[3] for marks in best(table).values()] == [False, True, False, False]
+
+
+def test_splits_alone_are_not_judged_and_a_single_object_is_told(tmp_path):
+    found = [0.0, 0.5]
+    rows = [
+        row(name, segmentation={"MALA": {**MALA, "voi_split": split}}) for name, split in zip("AB", found, strict=True)
+    ]
+    table = segmentation_table(load_benchmark(write_benchmark(tmp_path, rows)), "MALA")
+    assert [marks[0] for marks in best(table).values()] == [False, False]
+    notes = {line.name: line.cells[0].note for line in table.lines}
+    assert notes["B"] is None and table.notes[notes["A"] - 1] == "Everything is one object."
+
+
+def test_an_interval_that_ends_near_0_tells_on_which_side(tmp_path):
+    steps = [[20.0, 20.0, 20.0], [20.001, 20.002, 20.003]]
+    rows = [row(name, scores={"psnr": psnr}) for name, psnr in zip("AB", steps, strict=True)]
+    shown = texts(difference_table(load_benchmark(write_benchmark(tmp_path, rows))))
+    assert shown["B"][0] == "+0.00 [0.001, 0.003]"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.metrics import adapted_rand_error, variation_of_information
 
 from gpemsr.data.affinities import affinities_of, section_regions
 from gpemsr.data.id_volume import read_ids
@@ -96,6 +100,17 @@ def test_scores_tell_a_split_from_a_merge_and_leave_out_the_boundary():
     assert scores.voi_split == 0
     assert scores.voi_merge == pytest.approx(-(np.log2(1 / 3) / 3 + np.log2(2 / 3) * 2 / 3))
     assert scores.adapted_rand > 0.1
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # where no two voxels belong together
+@given(arrays(np.uint8, (3, 5, 4), elements=st.integers(0, 3)), arrays(np.uint8, (3, 5, 4), elements=st.integers(0, 4)))
+def test_scores_are_those_of_scikit_image_without_label_0(ids, labels):
+    assume(ids.any())
+    found = score_segmentation(ids, labels)
+    split, merge = variation_of_information(ids, labels + 1, ignore_labels=(0,))
+    rand = adapted_rand_error(ids, labels + 1, ignore_labels=(0,))[0]
+    expected = pytest.approx([split, merge, rand], abs=1e-12, nan_ok=True)
+    assert [found.voi_split, found.voi_merge, found.adapted_rand] == expected
 
 
 def test_a_segmentation_comes_with_its_threshold(with_boundary):

@@ -40,8 +40,3 @@ def choose_sections(benchmark: Benchmark) -> Choice | None:
 def _rank(values: np.ndarray) -> list[int]:
     """Places of the finite values, the greatest first."""
     return [int(index) for index in np.argsort(-values, kind="stable") if np.isfinite(values[index])]
-
-
-def middle_section(choice: Choice) -> int:
-    """The section that stands for all: the median one, else the best."""
-    return choice.sections.get("median", next(iter(choice.sections.values())))

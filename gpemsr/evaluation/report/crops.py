@@ -56,7 +56,7 @@ def view_of(hr: np.ndarray) -> View:
 def plot_crops(
     benchmark: Benchmark, index: int, hr: np.ndarray, lr: np.ndarray | None, images: Mapping[str, np.ndarray]
 ) -> Figure:
-    """LR, every row that has a picture, and HR.
+    """LR, HR, and every row that has a picture.
 
     Args:
         index: of the section in the test set.
@@ -70,8 +70,9 @@ def plot_crops(
     if lr is not None:
         coarse = np.kron(lr, np.ones((benchmark.scale, benchmark.scale), np.uint8))[: hr.shape[0], : hr.shape[1]]
         panels.append((f"LR\n×{benchmark.scale} coarser", coarse, None))
-    panels += [(f"{shown_name(row)}\n{_scores(row, index)}", images[row.slug], row) for row in rows]
+    hr_place = len(panels)
     panels.append(("HR\n", hr, None))
+    panels += [(f"{shown_name(row)}\n{_scores(row, index)}", images[row.slug], row) for row in rows]
     errors = {row.slug: np.abs(images[row.slug].astype(float) - hr) for row in rows}
     greatest = max((float(np.percentile(view.zoom(error), 99)) for error in errors.values()), default=1.0)
     scale = Normalize(0, max(greatest, 1.0))
@@ -93,7 +94,7 @@ def plot_crops(
             outlined_scale_bar(crop, view.side, benchmark.pixel_size_nm)
             outlined_scale_bar(zoom, view.zoom_side, benchmark.pixel_size_nm)
     if rows:
-        left, top = sheet.corner(len(panels) - 1, 2)
+        left, top = sheet.corner(hr_place, 2)
         bar = sheet.figure.add_axes(sheet.place(left + 12, top + 20, CELL - 24, FOOT - 6))
         sheet.figure.colorbar(ScalarMappable(scale, ERRORS), cax=bar, orientation="horizontal", extend="max")
         bar.set_xlabel("error in grey levels (of 0 to 255)", fontsize=9)

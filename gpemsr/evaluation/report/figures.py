@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpemsr.evaluation.report.choice import Choice, choose_sections, middle_section
+from gpemsr.evaluation.report.choice import Choice, choose_sections
 from gpemsr.evaluation.report.crops import plot_crops
 from gpemsr.evaluation.report.overlays import file_name, plot_overlays
 from gpemsr.evaluation.report.pictures import Picture, picture
@@ -24,26 +24,22 @@ def draw_pictures(benchmark: Benchmark) -> list[Picture]:
     choice = choose_sections(benchmark)
     hr = benchmark.stack(benchmark.hr)
     shown = sorted(set(choice.sections.values())) if choice and hr is not None else []
-    images = _section_images(benchmark, shown, hr) if hr is not None else {}
-    pictures = _plots(benchmark, choice, hr, images)
+    stacks = _stacks(benchmark, hr) if hr is not None else {}
+    images = {index: {slug: stack[index] for slug, stack in stacks.items()} for index in shown}
+    pictures = _plots(benchmark, hr, stacks)
     if benchmark.show_sections:
         pictures += _crops(benchmark, choice, hr, images) if choice and hr is not None else []
         pictures += _overlays(benchmark, hr)
     return pictures
 
 
-def _section_images(benchmark: Benchmark, sections: list[int], hr: np.ndarray) -> Images:
-    """The sections of each row whose ``sr.tif`` fits the HR stack."""
-    images: Images = {index: {} for index in sections if index < len(hr)}
-    for row in benchmark.scored if images else []:
-        stack = benchmark.row_stack(row, "sr.tif")
-        if stack is not None and stack.shape == hr.shape:
-            for index, found in images.items():
-                found[row.slug] = stack[index]
-    return images
+def _stacks(benchmark: Benchmark, hr: np.ndarray) -> dict[str, np.ndarray]:
+    """The ``sr.tif`` of each row that fits the HR stack."""
+    found = {row.slug: benchmark.row_stack(row, "sr.tif") for row in benchmark.scored}
+    return {slug: stack for slug, stack in found.items() if stack is not None and stack.shape == hr.shape}
 
 
-def _plots(benchmark: Benchmark, choice: Choice | None, hr: np.ndarray | None, images: Images) -> list[Picture]:
+def _plots(benchmark: Benchmark, hr: np.ndarray | None, stacks: dict[str, np.ndarray]) -> list[Picture]:
     spread = "Bars are means over the sections, whiskers the standard deviation"
     hatched = "; oracles are hatched." if benchmark.oracles else "."
     made = []
@@ -53,14 +49,12 @@ def _plots(benchmark: Benchmark, choice: Choice | None, hr: np.ndarray | None, i
         threads = f" with {benchmark.threads} thread{'s' * (benchmark.threads != 1)}" if benchmark.threads else ""
         caption = f"Mean PSNR against mean seconds per section{threads}: better is up and to the left."
         made.append(picture(figure, "psnr_seconds.png", "PSNR against time", caption, PLOT))
-    if choice and hr is not None and (index := middle_section(choice)) in images:
-        figure = plot_frc(benchmark, hr[index], images[index])
+    if hr is not None and (figure := plot_frc(benchmark, hr, stacks)):
         caption = (
-            f"Section {_name(benchmark, index)}, {_rank_text(choice, index)} by {choice.rule}. The resolution is read "
-            "where the curve falls below 1/7."
+            "The mean over the sections. The resolution of a section is read where its own curve falls below 1/7; the "
+            "table has the mean of these."
         )
-        if figure:
-            made.append(picture(figure, "frc.png", "Fourier ring correlation with HR", caption, PLOT))
+        made.append(picture(figure, "frc.png", "Fourier ring correlation with HR", caption, PLOT))
     return made
 
 
@@ -75,7 +69,7 @@ def _crops(benchmark: Benchmark, choice: Choice, hr: np.ndarray, images: Images)
         caption = (
             f"Section {_name(benchmark, index)}, {_rank_text(choice, index)} by {choice.rule}. Crop around the place "
             "with the strongest gradients of HR, zoom on it (box), and the error within the zoom; all panels share one "
-            "grey window and one error scale."
+            "grey window and one error scale. PSNR and SSIM are those of the whole section."
         )
         title = {"only": "Section"}.get(rank, f"{rank.capitalize()} section")
         made.append(picture(figure, f"section_{rank}.png", title, caption, CROPS))
@@ -89,7 +83,8 @@ def _overlays(benchmark: Benchmark, hr: np.ndarray | None) -> list[Picture]:
             figure, index = drawn
             caption = (
                 f"Section {_name(benchmark, index)}, the middle one of those segmented: what {segmenter} found in each "
-                "row's sections, over the HR section. Colours are drawn at random and do not correspond between panels."
+                "row's sections, over the HR section. Colours are drawn at random and do not correspond between "
+                "panels; where there is a single colour, everything became one object."
             )
             name = f"segmentation_{file_name(segmenter)}.png"
             limit = OVERLAYS // len(benchmark.segmenters)

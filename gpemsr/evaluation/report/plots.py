@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from gpemsr.evaluation.frc import THRESHOLD, ring_correlation
 from gpemsr.evaluation.measures import MEASURES
@@ -90,7 +91,9 @@ def plot_time(benchmark: Benchmark) -> Figure | None:
     figure = Figure(figsize=(7.6, 4.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
     for x, y, _, shade, marker in points:
         axis.plot(x, y, marker, color=shade, markersize=8, markeredgecolor="white")
     lowest, highest = min(p[0] for p in points), max(p[0] for p in points)
@@ -106,27 +109,28 @@ def plot_time(benchmark: Benchmark) -> Figure | None:
     return figure
 
 
-def plot_frc(benchmark: Benchmark, hr: np.ndarray, images: Mapping[str, np.ndarray]) -> Figure | None:
-    """Fourier ring correlation with the HR section.
+def plot_frc(benchmark: Benchmark, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -> Figure | None:
+    """Fourier ring correlation with the HR sections, the mean over these.
 
     Args:
-        hr: a section, uint8 (y, x).
-        images: slug to the row's section, uint8 (y, x).
+        hr: uint8 (z, y, x).
+        stacks: slug to the row's sections, uint8 (z, y, x).
     """
-    rows = [row for row in benchmark.scored if row.slug in images]
+    rows = [row for row in benchmark.scored if row.slug in stacks]
     if not rows:
         return None
     colour = colours(benchmark.scored)
     figure = Figure(figsize=(9.4, 4.6), dpi=DPI, layout="constrained")
     axis = figure.subplots()
     for index, row in enumerate(rows):
-        curve = ring_correlation(images[row.slug], hr)
+        curves = [ring_correlation(sr, section) for sr, section in zip(stacks[row.slug], hr, strict=True)]
         axis.plot(
-            curve.frequency,
-            curve.correlation,
+            curves[0].frequency,
+            np.mean([curve.correlation for curve in curves], axis=0),
             DASHES[index % len(DASHES)],
             color=colour[row.slug],
-            linewidth=1.6,
+            linewidth=1.0 if row.kind == "oracle" else 1.8,
+            zorder=2 if row.kind == "oracle" else 3,
             label=shown_name(row),
         )
     axis.set_xlim(0, 0.5)
@@ -136,7 +140,7 @@ def plot_frc(benchmark: Benchmark, hr: np.ndarray, images: Mapping[str, np.ndarr
     limit = 0.5 / benchmark.scale
     axis.axvline(limit, color="#555555", linewidth=1, linestyle=(0, (1, 2)), label="limit of LR sampling")
     axis.set_xlabel("spatial frequency (cycles per HR pixel)")
-    axis.set_ylabel("correlation with the HR section")
+    axis.set_ylabel("correlation with the HR sections")
     if size := benchmark.pixel_size_nm:
         above = axis.secondary_xaxis("top")
         ticks = np.array([0.0625, 0.125, 0.1875, 0.25, 0.375, 0.5])

@@ -28,7 +28,7 @@ def run_facts(benchmark: Benchmark) -> Pairs:
     facts = {
         "Benchmark": benchmark.name,
         "Pixel of HR": f"{benchmark.pixel_size_nm:g} nm" if benchmark.pixel_size_nm else None,
-        "Section thickness": f"{benchmark.section_nm:g} nm" if benchmark.section_nm else None,
+        "Section spacing": f"{benchmark.section_nm:g} nm" if benchmark.section_nm else None,
         "Machine": benchmark.machine,
         "Threads": str(benchmark.threads) if benchmark.threads else None,
         **benchmark.versions,
