@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpemsr.evaluation.measures import MEASURES
 from gpemsr.evaluation.report.results import Benchmark, Row
 from gpemsr.evaluation.report.summary import best_row, difference, summarise
-from gpemsr.evaluation.report.tables import number
+from gpemsr.evaluation.report.tables import bound, number
 
 RAND_DIGITS = 3
 
@@ -37,7 +37,7 @@ def _measure_clause(methods: list[Row], name: str) -> str | None:
     if gap.low is None or gap.high is None:
         return f"{best.name} leads in {measure.label} with {value} ({by}; one section, so no interval)"
     low, high = (gap.low, gap.high) if gap.mean >= 0 else (-gap.high, -gap.low)
-    interval = f"95 % interval {number(low, measure.digits)} to {number(high, measure.digits)}"
+    interval = f"95 % interval {bound(low, measure.digits)} to {bound(high, measure.digits)}"
     doubt = "" if gap.clear else ", so not a clear lead"
     return f"{best.name} leads in {measure.label} with {value} ({by}, {interval}{doubt})"
 

@@ -139,14 +139,14 @@ def difference_table(benchmark: Benchmark) -> Table:
                 continue
             text = ("+" if gap.mean > 0 else "") + number(gap.mean, measure.digits)
             if gap.low is not None and gap.high is not None:
-                text += f" [{_bound(gap.low, measure.digits)}, {_bound(gap.high, measure.digits)}]"
+                text += f" [{bound(gap.low, measure.digits)}, {bound(gap.high, measure.digits)}]"
             better = gap.clear and (gap.mean > 0) == measure.higher_is_better
             cells += [Cell(text, better), Cell(gap.rival.name, words=True)]
         table.lines.append(Line(row.name, row.kind, cells))
     return table
 
 
-def _bound(value: float, digits: int) -> str:
+def bound(value: float, digits: int) -> str:
     """An end of an interval, with one digit more where it would not tell on which side of 0 it lies."""
     return number(value, digits + (round(value, digits) == 0))
 
