@@ -7,6 +7,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import statistics
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -30,7 +31,7 @@ Minutes = Annotated[float, Field(gt=0)]
 
 # what a training may use: CPU time is what is counted, so that a GPU stays unused
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-ROUNDS = 4  # of measuring, interleaved, so that a slow minute of the machine holds no method back
+ROUNDS = 5  # of measuring, interleaved, so that a slow minute of the machine holds no method back
 SAVED = 10  # states of a training, to go on from
 STEPS = 6  # iterations measured a round
 
@@ -224,7 +225,7 @@ class EqualBudget:
                 for (name, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
                     found[name].append(value)
         for name, values in found.items():
-            known[name] = {"seconds": min(values), "of": fingerprint(self.stages[name])}
+            known[name] = {"seconds": statistics.median(values), "of": fingerprint(self.stages[name])}
         with replaced(file) as temporary:
             temporary.write_text(json.dumps(known, indent=1))
         return {name: known[name]["seconds"] for name in self.stages}
