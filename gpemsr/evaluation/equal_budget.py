@@ -213,22 +213,27 @@ class EqualBudget:
             raise InputError("; ".join(dict.fromkeys(failures)))
 
     def measure(self) -> dict[str, float]:
-        """CPU seconds of an iteration of each stage; kept, so that a run that goes on has the same plan."""
+        """CPU seconds of an iteration of each stage; kept, so that a run that goes on has the same plan.
+
+        Stages that differ by their name and the weights that they start from alone are measured once.
+        """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = json.loads(file.read_text()) if file.is_file() else {}
-        missing = [name for name in self.stages if known.get(name, {}).get("of") != fingerprint(self.stages[name])]
-        jobs = [(name, self.stages[name], str(self.folder.resolve()), STEPS) for _ in range(ROUNDS) for name in missing]
-        found: dict[str, list[float]] = {name: [] for name in missing}
+        works = {name: fingerprint({**options, "name": "", "path": {}}) for name, options in self.stages.items()}
+        seconds = {entry["of"]: entry["seconds"] for entry in known.values()}
+        missing = {work: self.stages[name] for name, work in works.items() if work not in seconds}
+        jobs = [(work, missing[work], str(self.folder.resolve()), STEPS) for _ in range(ROUNDS) for work in missing]
+        found: dict[str, list[float]] = {work: [] for work in missing}
         if jobs:
             with multiprocessing.get_context("spawn").Pool(self.options.workers) as pool:
                 results = pool.imap(_measure, jobs, chunksize=1)
-                for (name, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
-                    found[name].append(value)
-        for name, values in found.items():
-            known[name] = {"seconds": statistics.median(values), "of": fingerprint(self.stages[name])}
+                for (work, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
+                    found[work].append(value)
+        seconds |= {work: statistics.median(values) for work, values in found.items()}
+        known |= {name: {"seconds": seconds[work], "of": work} for name, work in works.items()}
         with replaced(file) as temporary:
             temporary.write_text(json.dumps(known, indent=1))
-        return {name: known[name]["seconds"] for name in self.stages}
+        return {name: seconds[work] for name, work in works.items()}
 
     def _iterations_saved(self, name: str) -> int:
         """Iterations after which an interrupted training would go on."""
@@ -273,9 +278,9 @@ def fingerprint(value: Any) -> str:
 
 
 def _measure(job: tuple[str, dict[str, Any], str, int]) -> float:
-    name, options, folder, steps = job
+    _, options, folder, steps = job
     os.environ.update(ONE_CORE)
     try:
         return iteration_seconds(options, Path(folder), steps)
     except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(f"{name}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{options['name']}: {' '.join(str(error).split())}") from None

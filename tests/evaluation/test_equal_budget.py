@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,7 +17,7 @@ from tiny_stages import stage_options, write_sections
 
 from gpemsr.errors import InputError
 from gpemsr.evaluation import equal_budget, training_run
-from gpemsr.evaluation.equal_budget import EqualBudget, read_budget, rescaled
+from gpemsr.evaluation.equal_budget import ROUNDS, EqualBudget, read_budget, rescaled
 from gpemsr.evaluation.training_run import Usage
 
 SCHEDULES = [
@@ -264,3 +266,25 @@ def test_stages_are_measured_and_trained_one_after_the_other(folder):
     seconds = json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
     assert all(0 < entry["seconds"] < 60 for entry in seconds.values())
     assert os.getcwd() == str(folder)
+
+
+def test_the_same_work_is_measured_once(folder, monkeypatch):
+    measured = []
+
+    def measure(job):
+        measured.append(job[1]["name"])
+        return float(len(measured[-1]))
+
+    monkeypatch.setattr(equal_budget, "_measure", measure)
+    monkeypatch.setattr(equal_budget.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=ThreadPool))
+    again = {"options": "first.yml", "name": "once_more", "share": 0.5, "changes": {"path": {"resume_state": None}}}
+    methods = [
+        {"name": "A", "stages": halves("first", "second")},
+        {"name": "B", "stages": [again, {"options": "rival.yml", "share": 0.5}]},
+    ]
+    budget = EqualBudget(read_budget(budget_file(folder, methods=methods)))
+    (folder / "equal/trainings").mkdir(parents=True)
+    found = budget.measure()
+    assert found["first"] == found["once_more"] != found["second"]
+    assert budget.measure() == found
+    assert len(measured) == 3 * ROUNDS
