@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpemsr.evaluation.benchmark_options import slug
 from gpemsr.evaluation.report.choice import Choice, choose_sections
 from gpemsr.evaluation.report.crops import plot_crops
-from gpemsr.evaluation.report.overlays import file_name, plot_overlays
+from gpemsr.evaluation.report.overlays import plot_overlays
 from gpemsr.evaluation.report.pictures import Picture, picture
 from gpemsr.evaluation.report.plots import plot_bars, plot_frc, plot_time
 from gpemsr.evaluation.report.results import Benchmark
@@ -86,7 +87,7 @@ def _overlays(benchmark: Benchmark, hr: np.ndarray | None) -> list[Picture]:
                 "row's sections, over the HR section. Colours are drawn at random and do not correspond between "
                 "panels; where there is a single colour, everything became one object."
             )
-            name = f"segmentation_{file_name(segmenter)}.png"
+            name = f"segmentation_{slug(segmenter)}.png"
             limit = OVERLAYS // len(benchmark.segmenters)
             made.append(picture(figure, name, f"Segmented by {segmenter}", caption, limit))
     return made

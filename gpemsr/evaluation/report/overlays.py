@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 
+from gpemsr.evaluation.benchmark_options import slug
 from gpemsr.evaluation.report.plots import shown_name
 from gpemsr.evaluation.report.results import Benchmark
 from gpemsr.evaluation.report.sheet import Sheet, outlined_scale_bar
@@ -31,18 +30,13 @@ def overlay(ids: np.ndarray, grey: np.ndarray) -> np.ndarray:
     return np.where(ids[..., None] > 0, OPACITY * colours + (1 - OPACITY) * background, background)
 
 
-def file_name(segmenter: str) -> str:
-    """How a segmenter is called in the names of files."""
-    return re.sub("[^a-z0-9]", "_", segmenter.lower())
-
-
 def plot_overlays(benchmark: Benchmark, segmenter: str, hr: np.ndarray | None) -> tuple[Figure, int] | None:
     """The middle section of those segmented, and its index; None if there is none.
 
     Args:
         hr: stack, uint8 (z, y, x).
     """
-    name = f"segmentation_{file_name(segmenter)}.tif"
+    name = f"segmentation_{slug(segmenter)}.tif"
     found = {
         row.slug: stack
         for row in benchmark.scored + benchmark.references
