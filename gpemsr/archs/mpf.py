@@ -76,6 +76,13 @@ class MultiScalePriorFusion(nn.Module):
                 self.downs.append(conv3(carried, carried, stride=2))
         self.reduce = nn.Conv2d(num_feat + carried + num_feat, num_feat, 1)
 
+    @torch.no_grad()
+    def start_quiet(self) -> None:
+        """Give the LR features on as they are, until training lets the prior in."""
+        for parameter in self.reduce.parameters():
+            nn.init.zeros_(parameter)
+        nn.init.dirac_(self.reduce.weight[:, -self.reduce.out_channels :])  # the last inputs are the LR features
+
     def forward(
         self, feat: torch.Tensor, prior_features: list[torch.Tensor], similarity: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from basicsr.losses import build_loss
@@ -19,6 +19,7 @@ from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import StageModel
 from gpemsr.schema import TrainOptions
 
+AVERAGED = "params_ema"  # weights to go on from
 CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4
 
 
@@ -34,11 +35,13 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     """Pixel loss to the HR section and contextual loss to the prior's reference images.
 
     ``path.pretrain_prior`` is the checkpoint of stage II. The prior stays frozen and in eval mode.
+    ``path.pretrain_without_prior`` is one of the same network trained ``without: prior``, which costs less an
+    iteration: training goes on from it, and the prior is let in.
     Whole sections are validated with BasicSR's video validation; each section is encoded once.
     """
 
     Options = GPEMSRTrainOptions
-    path_keys = ("pretrain_prior",)
+    path_keys = ("pretrain_prior", "pretrain_without_prior")
     prior_prefix = "prior."
     fits = {
         "network_g": ("GPEMSR", "GPEMSRWithout"),
@@ -62,7 +65,20 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         contextual = train.get("contextual_opt") or {}
         if contextual.get("features") == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":
             raise ValueError("train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan")
-        cls.fetch_weights(net, train, bool(path.get("pretrain_network_g")))
+        start = path.get("pretrain_without_prior")
+        if start and net["type"] != "GPEMSR":
+            raise ValueError(f"path.pretrain_without_prior={start}: only with network_g.type: GPEMSR")
+        if start and path.get("pretrain_network_g"):
+            raise ValueError(f"path.pretrain_without_prior={start}: not with path.pretrain_network_g")
+        cls.fetch_weights(net, train, bool(start or path.get("pretrain_network_g")))
+
+    @classmethod
+    def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
+        """Those of every stage, and the network without prior."""
+        yield from super().checkpoints(opt)
+        if opt["path"].get("pretrain_without_prior") and opt.get("train"):
+            network = {**opt["network_g"], "type": "GPEMSRWithout", "without": "prior"}
+            yield "pretrain_without_prior", network, {"param_key": AVERAGED}
 
     @staticmethod
     def fetch_weights(net: Mapping, train: Mapping, has_checkpoint: bool) -> None:
@@ -81,16 +97,20 @@ class GPEMSRModel(StageModel, VideoBaseModel):
                     raise ValueError(f"{place}.{error}") from None
 
     def __init__(self, opt: dict) -> None:
-        if opt["path"].get("pretrain_network_g"):  # a whole checkpoint brings these weights
+        if any(opt["path"].get(key) for key in ("pretrain_network_g", "pretrain_without_prior")):
+            # a whole checkpoint brings these weights
             opt["network_g"].update(vgg_weights=None, flow_weights=None)
         super().__init__(opt)
 
     def init_training_settings(self) -> None:
-        """Load the frozen prior; build losses, optimiser and schedulers."""
+        """Load what the training starts from; build losses, optimiser and schedulers."""
         path = self.opt["path"]
         net = self.get_bare_model(self.net_g)
-        if path.get("pretrain_prior") and not path.get("resume_state"):
-            load_prior(net, path["pretrain_prior"])
+        if not path.get("resume_state"):
+            if path.get("pretrain_without_prior"):
+                load_without_prior(net, path["pretrain_without_prior"])
+            if path.get("pretrain_prior"):
+                load_prior(net, path["pretrain_prior"])
         super().init_training_settings()
         self.cri_contextual = None
         options = self.opt["train"].get("contextual_opt")
@@ -130,6 +150,14 @@ def load_prior(net: GPEMSR, path: str) -> None:
     if net.prior.vqgan.encoder is None:
         state = {key: value for key, value in state.items() if not key.startswith("vqgan.encoder.")}
     net.prior.load_state_dict(state)
+
+
+def load_without_prior(net: GPEMSR, path: str) -> None:
+    """Load all but the prior and its fusion from a checkpoint of ``GPEMSRWithout``; the prior is quiet at first."""
+    state = load_network_state(path, AVERAGED)
+    missing, _ = net.load_state_dict(state, strict=False)
+    assert all(key.startswith("mpf.") for key in missing), missing
+    net.mpf.start_quiet()
 
 
 def attach_features(loss: ContextualLoss, net: GPEMSR) -> ContextualLoss:

@@ -1,6 +1,7 @@
 """Training and test of stage III, and the chain of the three stages."""
 
 import copy
+import re
 
 import cv2
 import pytest
@@ -12,6 +13,7 @@ from gpemsr.archs import weights as published
 from gpemsr.archs.gpemsr_without_arch import PARTS
 from gpemsr.config import check_options
 from gpemsr.errors import InputError
+from gpemsr.inputs import check_inputs
 
 
 @pytest.fixture
@@ -218,6 +220,64 @@ def test_it_is_trained_without_a_part(stage, part):
         stage.options["path"]["pretrain_prior"] = None
     check_options(stage.options, "my.yml", True)
     train(stage.model(), stage.batches(), range(1, 3))
+
+
+@pytest.fixture
+def without_prior(stage):
+    """A network trained for two steps without prior, and what it makes of a batch; the file is in the folder."""
+    full = copy.deepcopy(stage.options)
+    stage.options["network_g"] |= {"type": "GPEMSRWithout", "without": "prior"}
+    stage.options["path"]["pretrain_prior"] = None
+    stage.options["train"]["ema_decay"] = 0.5
+    model = stage.model()
+    train(model, stage.batches(), range(1, 3))
+    model.save(0, 2)
+    stage.options = full
+    stage.options["path"]["pretrain_without_prior"] = str(stage.folder / "models" / "net_g_2.pth")
+    return model.net_g_ema
+
+
+@torch.no_grad()
+def test_it_goes_on_from_a_network_without_prior(stage, without_prior):
+    check_options(stage.options, "my.yml", True)
+    check_inputs(stage.options, "my.yml")
+    stage.options["train"]["ema_decay"] = 0.5
+    model, lq = stage.model(), stage.batches()[0]["lq"]
+    for net in (model.net_g, model.net_g_ema):
+        torch.testing.assert_close(net(lq), without_prior(lq))
+    saved = torch.load(stage.folder / "prior.pth", weights_only=True)["params"]
+    assert moved(saved, model.net_g_ema.prior) == set()
+
+
+def test_then_the_prior_is_let_in(stage, without_prior):
+    model = stage.model()
+    before = weights(model.net_g)
+    train(model, stage.batches(), range(1, 5))
+    fusion = {name for name in trainable(model.net_g) if name.startswith("mpf.")}
+    assert fusion <= moved(before, model.net_g)
+
+
+def test_a_resumed_run_does_not_start_from_it_again(stage, without_prior):
+    stage.options["path"]["resume_state"] = "any.state"
+    net = stage.model().net_g
+    assert moved(without_prior.conv_last.state_dict(), net.conv_last)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network_g": {"type": "GPEMSRWithout", "without": "mask"}}, "only with network_g.type: GPEMSR"),
+        ({"path": {"pretrain_network_g": __file__}}, "not with path.pretrain_network_g"),
+        ({"path": {"pretrain_prior": None}}, "path.pretrain_prior=null: the checkpoint of stage II"),
+        ({"network_g": {"num_reconstruct_block": 3}}, "no weights of this GPEMSRWithout"),
+    ],
+)
+def test_a_network_without_prior_that_does_not_fit_is_refused(stage, without_prior, changes, message):
+    for section, values in changes.items():
+        stage.options[section] |= values
+    with pytest.raises(InputError, match=re.escape(message)):
+        check_options(stage.options, "my.yml", True)
+        check_inputs(stage.options, "my.yml")
 
 
 def test_the_option_file_fits(stage):
