@@ -23,7 +23,7 @@ class GPEMSRWithout(GPEMSR):
 
     Args:
         without: ``prior``: a section's features are those of its LR image, and the prior is not asked;
-            ``mask``: the prior is trusted everywhere; ``pod``: neighbours are not aligned;
+            ``mask``: the prior is trusted the same everywhere; ``pod``: neighbours are not aligned;
             ``3da``: a 1x1 convolution fuses the sections.
         **options: those of :class:`GPEMSR`.
     """
@@ -37,7 +37,7 @@ class GPEMSRWithout(GPEMSR):
         if without == "prior":
             del self.mpf
         elif without == "mask":
-            self.mpf.mask = FullTrust()
+            self.mpf.mask = EvenTrust()
         elif without == "pod":
             del self.align, self.flow, self.level2, self.level3
             self.flow_is_frozen = False
@@ -69,12 +69,12 @@ class GPEMSRWithout(GPEMSR):
         return window.fused if self.without == "pod" else super().align_window(window)
 
 
-class FullTrust(nn.Module):
-    """A mask of ones."""
+class EvenTrust(nn.Module):
+    """A mask of one half, where the sigmoid of the learned one starts: of ones, training stays at the bilinear image."""
 
     def forward(self, similarity: torch.Tensor) -> torch.Tensor:
-        """(n, 1, h', w') -> ones of that size."""
-        return torch.ones_like(similarity)
+        """(n, 1, h', w') -> one half in that size."""
+        return torch.full_like(similarity, 0.5)
 
 
 class PointwiseFusion(nn.Module):
