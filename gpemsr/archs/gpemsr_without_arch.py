@@ -70,7 +70,7 @@ class GPEMSRWithout(GPEMSR):
 
 
 class EvenTrust(nn.Module):
-    """A mask of one half, where the sigmoid of the learned one starts: of ones, training stays at the bilinear image."""
+    """A mask of one half, about as the learned one starts; with ones, training stays at the bilinear image."""
 
     def forward(self, similarity: torch.Tensor) -> torch.Tensor:
         """(n, 1, h', w') -> one half in that size."""

@@ -1,17 +1,19 @@
 """The start of GPEMSR: the signal arrives, and nothing is shut."""
 
+import pytest
 import torch
 from tiny_stages import GPEMSR as TINY
 from tiny_stages import without_gradient
 
 from gpemsr.archs.gpemsr_arch import GPEMSR, enlarge
+from gpemsr.archs.gpemsr_without_arch import PARTS, GPEMSRWithout
 
 BICUBIC_CONTRAST = 1 / 8
 
 
-def new_network() -> GPEMSR:
+def new_network(network: type[GPEMSR] = GPEMSR, **options: str) -> GPEMSR:
     torch.manual_seed(0)
-    return GPEMSR(8, **{**TINY, "num_feat": 16, "hr_feat": 8, "num_reconstruct_block": 10})
+    return network(scale=8, **{**TINY, "num_feat": 16, "hr_feat": 8, "num_reconstruct_block": 10}, **options)
 
 
 def sections() -> torch.Tensor:
@@ -31,9 +33,12 @@ def test_the_first_image_is_all_but_the_bilinear_one():
     assert 0 < difference.abs().mean() < 0.02
 
 
-def test_the_signal_arrives_with_the_size_that_it_had():
-    net, seen = new_network(), {}
-    for name in ("conv_first", "mpf", "align", "fusion", "reconstruction", "upsample"):
+@pytest.mark.parametrize("without", [None, *PARTS])
+def test_the_signal_arrives_with_the_size_that_it_had(without):
+    net, seen = new_network(GPEMSRWithout, without=without) if without else new_network(), {}
+    for name in {"conv_first", "mpf", "align", "fusion", "reconstruction", "upsample"} & dict(
+        net.named_children()
+    ).keys():
 
         def keep(_module, _inputs, output, name=name):
             seen[name] = contrast(output[0] if name == "mpf" else output)
@@ -42,6 +47,7 @@ def test_the_signal_arrives_with_the_size_that_it_had():
     with torch.no_grad():
         net(sections())
     assert all(0.1 < value < 3 for value in seen.values()), seen
+    assert 0.5 < seen.get("mpf", 1) < 1.5
 
 
 def test_grey_gives_no_signal():

@@ -5,7 +5,6 @@ import torch
 from tiny_stages import GPEMSR as TINY
 from tiny_stages import without_gradient
 
-from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.archs.gpemsr_without_arch import PARTS, GPEMSRWithout
 from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_cache import SectionCache
@@ -49,14 +48,6 @@ def test_one_backward_reaches_every_trainable_parameter(net):
     sr, reference = net.train()(window(4, 4), return_reference=True)
     (sr.abs().mean() + loss(sr, reference)).backward()
     assert without_gradient(net) == []
-
-
-def test_without_the_mask_the_prior_is_trusted_as_the_learned_mask_starts():
-    torch.manual_seed(0)
-    lq = window(8, 8)
-    learned = GPEMSR(**OPTIONS).encode_sections(lq).mask
-    even = GPEMSRWithout(without="mask", **OPTIONS).encode_sections(lq).mask
-    torch.testing.assert_close(learned, even, atol=0.1, rtol=0)
 
 
 def test_the_prior_is_not_asked_where_it_is_not_used():
