@@ -36,9 +36,9 @@ def test_the_first_image_is_all_but_the_bilinear_one():
 @pytest.mark.parametrize("without", [None, *PARTS])
 def test_the_signal_arrives_with_the_size_that_it_had(without):
     net, seen = new_network(GPEMSRWithout, without=without) if without else new_network(), {}
-    for name in {"conv_first", "mpf", "align", "fusion", "reconstruction", "upsample"} & dict(
-        net.named_children()
-    ).keys():
+    for name in ("conv_first", "mpf", "align", "fusion", "reconstruction", "upsample"):
+        if not hasattr(net, name):
+            continue
 
         def keep(_module, _inputs, output, name=name):
             seen[name] = contrast(output[0] if name == "mpf" else output)
