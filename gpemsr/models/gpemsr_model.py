@@ -70,7 +70,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
             raise ValueError(f"path.pretrain_without_prior={start}: only with network_g.type: GPEMSR")
         if start and path.get("pretrain_network_g"):
             raise ValueError(f"path.pretrain_without_prior={start}: not with path.pretrain_network_g")
-        cls.fetch_weights(net, train, bool(start or path.get("pretrain_network_g")))
+        cls.fetch_weights(net, train, brings_published(path))
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
@@ -97,8 +97,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
                     raise ValueError(f"{place}.{error}") from None
 
     def __init__(self, opt: dict) -> None:
-        if any(opt["path"].get(key) for key in ("pretrain_network_g", "pretrain_without_prior")):
-            # a whole checkpoint brings these weights
+        if brings_published(opt["path"]):
             opt["network_g"].update(vgg_weights=None, flow_weights=None)
         super().__init__(opt)
 
@@ -142,6 +141,11 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         net.eval()
         self.output = self.section_cache.reconstruct(self.lq)
         net.train(self.is_train)
+
+
+def brings_published(path: Mapping) -> bool:
+    """Whether a checkpoint of a whole network is named, which brings the published weights, of VGG19 and SPyNet."""
+    return bool(path.get("pretrain_network_g") or path.get("pretrain_without_prior"))
 
 
 def load_prior(net: GPEMSR, path: str) -> None:

@@ -224,7 +224,7 @@ def test_it_is_trained_without_a_part(stage, part):
 
 @pytest.fixture
 def without_prior(stage):
-    """A network trained for two steps without prior, and what it makes of a batch; the file is in the folder."""
+    """The averaged network of two steps without prior; the stage's options name its file."""
     full = copy.deepcopy(stage.options)
     stage.options["network_g"] |= {"type": "GPEMSRWithout", "without": "prior"}
     stage.options["path"]["pretrain_prior"] = None
