@@ -96,13 +96,16 @@ val_evaluator = dict(
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=480000, val_interval=5000)
 val_cfg = dict(type="MultiValLoop")
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=4e-4, weight_decay=0, betas=(0.9, 0.99)))
-param_scheduler = dict(
-    type="CosineRestartLR",
-    by_epoch=False,
-    periods=[40000, 80000, 120000, 120000, 120000],
-    restart_weights=[1, 1, 1, 1, 1],
-    eta_min=1e-7,
-)
+param_scheduler = [
+    dict(type="LinearLR", by_epoch=False, start_factor=1 / 1000, begin=0, end=1000),
+    dict(
+        type="CosineRestartLR",
+        by_epoch=False,
+        periods=[40000, 80000, 120000, 120000, 120000],
+        restart_weights=[1, 1, 1, 1, 1],
+        eta_min=1e-7,
+    ),
+]
 randomness = dict(seed=0, diff_rank_seed=True)
 
 # checkpoints and logs

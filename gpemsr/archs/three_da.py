@@ -35,6 +35,7 @@ class ThreeDAFusion(TSAFusion):
         self.mixer1 = SectionMixer(num_feat, num_frame)
         self.mixer2 = SectionMixer(num_feat, num_frame)
         self.feat_skip = nn.Conv2d(num_feat, num_feat, 1)
+        self.gate = nn.Sigmoid()  # a module, for training to watch it
 
     def weigh_sections(self, aligned: torch.Tensor) -> torch.Tensor:
         """Weight each section, per pixel, by its correlation with the centre; (b, t, c, h, w) both."""
@@ -42,7 +43,7 @@ class ThreeDAFusion(TSAFusion):
         centre = self.temporal_attn1(aligned[:, self.center_frame_idx])
         embedding = self.temporal_attn2(aligned.flatten(0, 1)).view(b, t, -1, h, w)
         correlation = (embedding * centre.unsqueeze(1)).sum(2, keepdim=True)
-        return aligned * correlation.sigmoid()
+        return aligned * self.gate(correlation)
 
     def pool(self, x: torch.Tensor) -> torch.Tensor:
         """Max- and average-pooled to half the size, side by side."""

@@ -9,9 +9,11 @@ import torch
 from basicsr.losses import build_loss
 from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
+from torch import nn
 
 from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.archs.perceptual import EncoderFeatures
+from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
 from gpemsr.checkpoints import load_network_state
 from gpemsr.losses.contextual_loss import ContextualLoss
@@ -115,6 +117,13 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         options = self.opt["train"].get("contextual_opt")
         if options:
             self.cri_contextual = attach_features(build_loss(options).to(self.device), net)
+        self.attention = None
+        if isinstance(net.fusion, ThreeDAFusion):
+            net.fusion.gate.register_forward_hook(self.watch_attention)
+
+    def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:
+        """Keep the mean weight of the sections, (b, t, 1, h, w) of 0 to 1, for the log: near 0, learning is over."""
+        self.attention = weights.detach().mean()
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
@@ -128,6 +137,8 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         self.optimizer_g.step()
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
+        if self.attention is not None:
+            losses["attention"] = self.attention
         self.log_dict = self.reduce_loss_dict(losses)
 
     def start_validation(self) -> None:

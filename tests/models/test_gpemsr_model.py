@@ -82,9 +82,22 @@ def test_the_contextual_loss_can_be_left_out_or_have_vgg_features(stage):
     stage.options["train"]["contextual_opt"] = None
     model = stage.model()
     train(model, batches, range(1, 2))
-    assert set(model.get_current_log()) == {"l_pix"}
+    assert set(model.get_current_log()) == {"l_pix", "attention"}
     stage.options["train"]["contextual_opt"] = {"type": "ContextualLoss", "features": "vgg19", "vgg_weights": None}
     train(stage.model(), batches, range(1, 2))
+
+
+@pytest.mark.parametrize(("logit", "attention"), [(0, 0.5), (-30, 0), (30, 1)])
+def test_the_log_tells_how_far_attention_over_sections_is_open(stage, logit, attention):
+    model = stage.model()
+    for embedding in (model.net_g.fusion.temporal_attn1, model.net_g.fusion.temporal_attn2):
+        torch.nn.init.zeros_(embedding.weight)
+        torch.nn.init.zeros_(embedding.bias)
+    with torch.no_grad():
+        model.net_g.fusion.temporal_attn1.bias[0] = 1
+        model.net_g.fusion.temporal_attn2.bias[0] = logit
+    train(model, stage.batches(), range(1, 2))
+    assert model.get_current_log()["attention"] == pytest.approx(attention, abs=1e-6)
 
 
 def test_averaged_weights_follow_and_the_prior_is_there_at_once(make_stage):
