@@ -11,7 +11,7 @@ LOCKED := .venv/locked-$(shell cksum < requirements.lock | tr ' ' '-')
 INSTALLED := .venv/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test benchmark lint format venv clean
+.PHONY: demo test benchmark lint format venv clean always
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -27,14 +27,18 @@ SEGMENTERS := mala_fib25 superhuman_fib25 superhuman_isbi2012
 LMDB := $(BIN)/gpemsr-lmdb --out benchmark/data --scales 8 --overwrite
 
 benchmark: $(INSTALLED) $(BENCHMARKS:%=benchmark/data/.%) $(SEGMENTERS:%=experiments/%/models/net_g_latest.pth)
-	for name in $(TRAININGS); do $(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_$$name.yml || exit; done
-	worst=0; for name in $(BENCHMARKS) ablation; do \
+	worst=0; \
+	for name in $(TRAININGS); do \
+	  $(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_$$name.yml || worst=$$?; done; \
+	for name in $(BENCHMARKS) ablation; do \
 	  $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || worst=$$?; done; exit $$worst
 
-benchmark/raw: $(INSTALLED)
-	@test -d "$(EM_DATA)" || { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }
-	mkdir -p benchmark
-	ln -sfn "$(abspath $(EM_DATA))" $@
+benchmark/raw: always | $(INSTALLED)
+	@test -d "$@" || test -d "$(EM_DATA)" || \
+	  { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }
+	@test ! -d "$@" || test -z "$(EM_DATA)" || test "$@" -ef "$(EM_DATA)" || \
+	  { echo "error: benchmark/ was begun with $$(readlink $@): without EM_DATA, or remove benchmark/" >&2; exit 2; }
+	@test -d "$@" || { mkdir -p benchmark && ln -sfn "$(abspath $(EM_DATA))" $@; }
 
 benchmark/data/.fib25: | benchmark/raw
 	$(LMDB) benchmark/raw/fib25_sample1/raw.tif --name fib25 --every 4 --crop :,0:240,0:240 --split train=0-199 test=200-249

@@ -31,6 +31,7 @@ def row(name: str, kind: str = "method", level: float = 0.0, sections: int = SEC
         "hashes": {f"options/{name}.yml": "12" * 32},
         "training": {"iterations": {"stage1": 500, "stage3": 900}, "core_minutes": 29.8},
         "parameters": 2430000,
+        "learned_parameters": 1210000,
         "macs": 12345678901,
         "seconds": [0.5 + 0.1 * level] * sections,
         "peak_memory": 812345678,

@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,18 @@ import numpy as np
 import tifffile
 from tqdm import tqdm
 
+from gpemsr import register
 from gpemsr.data.section_options import PairOptions
 from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_store import open_section_store
 from gpemsr.errors import InputError
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
 from gpemsr.evaluation.benchmark_row import failed_row, run_row, stack_of
-from gpemsr.evaluation.equal_budget import fingerprint
+from gpemsr.evaluation.fingerprint import fingerprint, hash_of, hash_of_sources
 from gpemsr.evaluation.measures import missing_measures
+from gpemsr.evaluation.resolvers import load_network
 from gpemsr.evaluation.segmentation import require
-from gpemsr.files import replaced, sha256
+from gpemsr.files import replaced
 
 LIBRARIES = ("gpemsr", "basicsr", "torch", "torchvision", "numpy", "scipy", "scikit-image", "piq", "waterz")
 
@@ -41,7 +44,7 @@ class Benchmark:
         file: the option file, for the report.
 
     Raises:
-        InputError: a library is missing, or the sections do not match.
+        InputError: a library is missing, the sections do not match, or a segmenter's weights do not fit.
     """
 
     def __init__(self, options: BenchmarkOptions, file: str) -> None:
@@ -51,7 +54,6 @@ class Benchmark:
         self.options = options
         self.file = file
         self.out = Path(options.out)
-        self._known_hashes: dict[str, str] = {}
         self.store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
         pairs = {"name": options.name, "type": "SectionPairs", "scale": options.scale, **options.data.model_dump()}
         SectionPairs(PairOptions.model_validate(pairs))  # says what does not match
@@ -59,6 +61,17 @@ class Benchmark:
         if len(sizes) > 1:
             found = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
             raise InputError(f"{options.data.dataroot_gt}: sections of {found} pixels; volumes of one size fit")
+        register()
+        segmenters = options.segmentation.segmenters if options.segmentation else []
+        for segmenter in segmenters:
+            load_network(segmenter.options, segmenter.weights, "cpu")  # says what does not fit
+        shared = [options.data.dataroot_gt, options.data.dataroot_lq]
+        shared += [file for segmenter in segmenters for file in (segmenter.options, segmenter.weights)]
+        shared += [options.segmentation.ids] if options.segmentation else []
+        self.shared_hashes = {file: hash_of(file) for file in shared}
+        self.versions = {"Python": platform.python_version()}
+        self.versions |= {name: version for name in LIBRARIES if (version := _version(name))}
+        self.sources = hash_of_sources()
 
     def run(self) -> list[str]:
         """Run what is not finished; returns the errors, one line for each row that has one."""
@@ -81,11 +94,13 @@ class Benchmark:
     def _run_row(self, name: str, method: Method | None) -> str | None:
         """Run a row in a process of its own unless it is finished; its error, if it has one."""
         folder = self.out / "rows" / slug(name)
-        of = self._of(method)
+        files = [method.options, *method.trainings, *([method.weights] if method.weights else [])] if method else []
+        hashes = {file: hash_of(file) for file in files}  # of now: a training may have gone on meanwhile
+        of = self._of(method, hashes)
         row = _read(folder / "row.json")
         if row is not None and row.get("of") == of and row["error"] is None:
             return None
-        process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of))
+        process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of, hashes))
         process.start()
         try:
             process.join()
@@ -103,30 +118,19 @@ class Benchmark:
                 temporary.write_text(json.dumps(row, indent=1))
         return row["error"]
 
-    def _of(self, method: Method | None) -> str:
+    def _of(self, method: Method | None, hashes: Mapping[str, str]) -> str:
         """What a row's figures depend on, in one word."""
         depends = {
             "method": method.model_dump() if method else None,
-            "files": self._hashes(method),
+            "files": {**self.shared_hashes, **hashes},
             "segmentation": self.options.segmentation.model_dump() if self.options.segmentation else None,
             "scale": self.options.scale,
             "threads": self.options.threads,
-            "gpemsr": metadata.version("gpemsr"),
+            "machine": machine(),
+            "versions": self.versions,
+            "sources": self.sources,
         }
         return fingerprint(depends)
-
-    def _hashes(self, method: Method | None) -> dict[str, str]:
-        """SHA-256 of the files of a row and of what all rows share."""
-        data, segmentation = self.options.data, self.options.segmentation
-        files = [data.dataroot_gt, data.dataroot_lq]
-        if method is not None:
-            files += [method.options, *method.trainings, *([method.weights] if method.weights else [])]
-        if segmentation is not None:
-            files += [segmentation.ids, *(f for s in segmentation.segmenters for f in (s.options, s.weights))]
-        for file in files:
-            if file not in self._known_hashes:
-                self._known_hashes[file] = hash_of(file)
-        return {file: self._known_hashes[file] for file in files}
 
     def _write_common(self) -> None:
         """Write ``benchmark.json`` and the stacks that all rows are compared with."""
@@ -142,9 +146,6 @@ class Benchmark:
                 tifffile.imwrite(temporary, stack, compression="zlib", photometric="minisblack")
         sizes = {info.voxel_size for info in self.store.volumes.values()}
         z, _, x = next(iter(sizes)) or (None, None, None) if len(sizes) == 1 else (None, None, None)
-        hashes = self._hashes(None)
-        for method in options.methods:
-            hashes |= self._hashes(method)
         common = {
             "name": options.name,
             "title": options.title,
@@ -154,13 +155,10 @@ class Benchmark:
             "pixel_size_nm": x,
             "section_nm": z,
             "command": f"gpemsr-benchmark -opt {shlex.quote(self.file)}",
-            "versions": {
-                "Python": platform.python_version(),
-                **{name: version for name in LIBRARIES if (version := _version(name))},
-            },
+            "versions": self.versions,
             "threads": options.threads,
             "machine": machine(),
-            "hashes": hashes,
+            "hashes": self.shared_hashes,
             "sections": [f"{v}/{s:08d}" for v, info in self.store.volumes.items() for s in info.sections],
             "rows": [slug(m.name) for m in options.methods] + ([HR] if segmentation else []),
             "hr": "hr.tif",
@@ -171,17 +169,6 @@ class Benchmark:
         }
         with replaced(self.out / "benchmark.json") as temporary:
             temporary.write_text(json.dumps(common, indent=1))
-
-
-def hash_of(path: str | Path) -> str:
-    """SHA-256 of a file, or of the files of a folder in the order of their names; ``absent`` if there is none."""
-    path = Path(path)
-    if not path.exists():
-        return "absent"
-    if path.is_file():
-        return sha256(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != "lock.mdb")
-    return fingerprint({str(file.relative_to(path)): sha256(file) for file in files})
 
 
 def machine() -> str:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from gpemsr.data.degradations import Kind
 from gpemsr.data.section_store import SectionStore, open_section_store
+from gpemsr.errors import InputError
 from gpemsr.evaluation.benchmark_options import (
     HR,
     IMAGE_ORACLES,
@@ -28,7 +29,7 @@ from gpemsr.evaluation.benchmark_options import (
 from gpemsr.evaluation.held_back import to_8_bit
 
 
-def run_row(options: BenchmarkOptions, method: Method | None, of: str) -> None:
+def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: Mapping[str, str]) -> None:
     """Make the folder ``rows/<slug>`` of a method, or of the HR sections themselves (None).
 
     The folder has its name only when it is complete. What goes wrong becomes the row's ``error``.
@@ -37,6 +38,7 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str) -> None:
         options: the benchmark's.
         method: the row.
         of: fingerprint of what the row depends on; recorded.
+        hashes: of the row's own files; recorded.
     """
     rows = Path(options.out) / "rows"
     name = method.name if method else HR.upper()
@@ -47,7 +49,7 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str) -> None:
             row = Row(options, method, folder).run()
         except Exception as error:
             row = failed_row(name, method, error)
-        (folder / "row.json").write_text(json.dumps({**row, "of": of}, indent=1))
+        (folder / "row.json").write_text(json.dumps({**row, "of": of, "hashes": hashes}, indent=1))
         shutil.rmtree(rows / slug(name), ignore_errors=True)
         folder.rename(rows / slug(name))
     finally:
@@ -105,12 +107,13 @@ class Row:
         if self.method is None:
             stack = stack_of(store)
         else:
+            row["training"] = training_of(self.method.trainings)
             sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
             pixel_size = sizes.pop() if len(sizes) == 1 else None
             lr = open_section_store(data.dataroot_lq, data.io_backend.type)
             kind = (lr.metadata.get("degradation") or {}).get("kind", "bicubic")
             stack, found = self.super_resolve(self.method, pixel_size, kind)
-            row |= found | {"training": training_of(self.method.trainings)}
+            row |= found
         if self.options.segmentation is not None:
             row["segmentation"] = dict(self.segment(self.options.segmentation, stack, store))
         return row
@@ -129,7 +132,6 @@ class Row:
         section = {"name": "test", "type": "SectionWindowTestDataset", "num_frame": frames}
         section |= {**self.options.data.model_dump(), "scale": self.options.scale, "phase": "test"}
         dataset = build_dataset(section)
-        parameters = count_parameters(net)
         resolve = make_resolver(net, method, dataset, self.device)
         first = dataset[0]["lq"][None].to(self.device)
         memory = PeakMemory(self.device)
@@ -165,11 +167,12 @@ class Row:
             for image in stack:
                 sink.write(image)
         return stack, {
-            "parameters": parameters,
+            "parameters": count_parameters(net),
+            "learned_parameters": count_parameters(net, learned_only=True),
             "macs": macs,
             "seconds": seconds,
             "peak_memory": peak,
-            "scores": {name: None if None in values else values for name, values in scores.items()},
+            "scores": {name: None if set(values) == {None} else values for name, values in scores.items()},
             "missing": missing,
         }
 
@@ -177,7 +180,7 @@ class Row:
         """(Segmenter, scores at its best threshold); the segmentation is stored."""
         import tifffile
 
-        from gpemsr.evaluation.segmentation import score_segmentation, segment
+        from gpemsr.evaluation.segmentation import best_segmentation
         from gpemsr.evaluation.true_labels import read_labels
 
         labels = read_labels(options, store)
@@ -186,22 +189,15 @@ class Row:
         by_section = options.labels == "membranes"
         for segmenter in options.segmenters:
             affinities = predict(segmenter, raw, self.device)
-            best: tuple[float, dict[str, float], np.ndarray] | None = None
-            for threshold, found in segment(
-                affinities, options.thresholds, options.fragments, options.seed_distance, by_section
-            ):
-                scores = score_segmentation(labels, found, by_section)
-                if best is None or scores.voi < best[0]:
-                    figures = {"threshold": threshold, **vars(scores), "voi": scores.voi}
-                    best = (scores.voi, figures, found.astype(np.uint32))
-            assert best is not None  # there is at least one threshold
-            figures = best[1]
+            figures, found = best_segmentation(
+                affinities, labels, options.thresholds, options.fragments, options.seed_distance, by_section
+            )
             if by_section:
                 from gpemsr.evaluation.membranes import membrane_f1
 
                 figures["membrane_f1"] = membrane_f1(affinities, labels)
             file = self.folder / f"segmentation_{slug(segmenter.name)}.tif"
-            tifffile.imwrite(file, best[2], compression="zlib", photometric="minisblack")
+            tifffile.imwrite(file, found.astype(np.uint32), compression="zlib", photometric="minisblack")
             yield segmenter.name, figures
 
 
@@ -233,14 +229,20 @@ def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.n
 
 
 def training_of(records: list[str]) -> dict[str, Any] | None:
-    """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``."""
-    found = {Path(record).stem: json.loads(Path(record).read_text()) for record in records}
-    if not found:
-        return None
-    return {
-        "iterations": {name: record["iterations"] for name, record in found.items()},
-        "core_minutes": sum(record["core_minutes"] for record in found.values()),
-    }
+    """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``.
+
+    Raises:
+        InputError: a record is absent or is none.
+    """
+    iterations, core_minutes = {}, 0.0
+    for record in records:
+        try:
+            found = json.loads(Path(record).read_text())
+            iterations[Path(record).stem] = int(found["iterations"])
+            core_minutes += float(found["core_minutes"])
+        except (OSError, ValueError, TypeError, KeyError):
+            raise InputError(f"{record}: a record of gpemsr-benchmark-train fits") from None
+    return {"iterations": iterations, "core_minutes": core_minutes} if records else None
 
 
 def stack_of(store: SectionStore) -> np.ndarray:

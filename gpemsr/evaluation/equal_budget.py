@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import multiprocessing
 import os
 import statistics
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -18,11 +18,14 @@ import yaml
 from pydantic import Field
 from tqdm import tqdm
 
+from gpemsr import register
+from gpemsr.config import check_options
 from gpemsr.errors import InputError
+from gpemsr.evaluation.fingerprint import fingerprint, hash_of
 from gpemsr.evaluation.iteration_cost import iteration_seconds
 from gpemsr.evaluation.training_run import end_trainings, train
 from gpemsr.files import replaced
-from gpemsr.option_checks import Place, check_path, check_schema
+from gpemsr.option_checks import Place, check_path, check_schema, check_section
 from gpemsr.options import read_options, to_plain
 from gpemsr.schema import OptionSection, PositiveInt
 
@@ -149,7 +152,8 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
     if "periods" in scheduler:
         scheduler["periods"][-1] += max(0, total_iter - sum(scheduler["periods"]))
     section["total_iter"] = total_iter
-    changed["val"]["val_freq"] = total_iter
+    if changed.get("val"):
+        changed["val"]["val_freq"] = total_iter
     changed["logger"]["save_checkpoint_freq"] = total_iter // SAVED + 1
     return changed
 
@@ -164,22 +168,32 @@ class EqualBudget:
 
     Args:
         options: what to train.
+
+    Raises:
+        InputError: an option file does not fit.
     """
 
     def __init__(self, options: BudgetOptions) -> None:
+        register()
         self.options = options
         self.folder = Path(options.folder)
         self.stages = {stage.experiment: self._complete(stage) for method in options.methods for stage in method.stages}
+        roots = options.data.train
+        self._data = [hash_of(roots.dataroot_gt), hash_of(roots.dataroot_lq)]
         self._locks = {name: threading.Lock() for name in self.stages}
 
     def _complete(self, stage: BudgetStage) -> dict[str, Any]:
         """The content of a stage's option file, changed, with the data of the comparison."""
         section = merged(to_plain(read_options(stage.options)), stage.changes)
         section["name"] = stage.experiment
+        path = check_section(section.get("path"), Place(stage.options, "path"))
+        # a checkpoint that a stage before makes is not there yet: a file that is there stands in
+        path = {key: stage.options if key.startswith("pretrain_") and value else value for key, value in path.items()}
+        check_options({**section, "path": path}, stage.options, True)
         for part in ("train", "val"):
             roots = getattr(self.options.data, part)
             for key in ("dataroot_gt", "dataroot_lq"):
-                if key in section["datasets"][part]:
+                if key in section["datasets"].get(part, {}):
                     section["datasets"][part][key] = os.path.relpath(getattr(roots, key), self.folder)
         return section
 
@@ -212,10 +226,11 @@ class EqualBudget:
         if failures:
             raise InputError("; ".join(dict.fromkeys(failures)))
 
-    def measure(self) -> dict[str, float]:
-        """CPU seconds of an iteration of each stage; kept, so that a run that goes on has the same plan.
+    def measure(self) -> dict[str, float | InputError]:
+        """CPU seconds of an iteration of each stage, or why it has none.
 
-        Stages that differ by their name and the weights that they start from alone are measured once.
+        They are kept, so that a run that goes on has the same plan. Stages that differ by their name and the weights
+        that they start from alone are measured once.
         """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = json.loads(file.read_text()) if file.is_file() else {}
@@ -224,29 +239,35 @@ class EqualBudget:
         missing = {work: self.stages[name] for name, work in works.items() if work not in seconds}
         jobs = [(work, missing[work], str(self.folder.resolve()), STEPS) for _ in range(ROUNDS) for work in missing]
         found: dict[str, list[float]] = {work: [] for work in missing}
+        failed: dict[str, InputError] = {}
         if jobs:
             with multiprocessing.get_context("spawn").Pool(self.options.workers) as pool:
                 results = pool.imap(_measure, jobs, chunksize=1)
                 for (work, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
-                    found[work].append(value)
-        seconds |= {work: statistics.median(values) for work, values in found.items()}
-        known |= {name: {"seconds": seconds[work], "of": work} for name, work in works.items()}
+                    if isinstance(value, InputError):
+                        failed[work] = value
+                    else:
+                        found[work].append(value)
+        seconds |= {work: statistics.median(values) for work, values in found.items() if work not in failed}
+        known |= {name: {"seconds": seconds[work], "of": work} for name, work in works.items() if work not in failed}
         with replaced(file) as temporary:
             temporary.write_text(json.dumps(known, indent=1))
-        return {name: seconds[work] for name, work in works.items()}
+        return {name: failed.get(work) or seconds[work] for name, work in works.items()}
 
     def _iterations_saved(self, name: str) -> int:
         """Iterations after which an interrupted training would go on."""
         states = (self.folder / "experiments" / name / "training_states").glob("*.state")
         return max((int(state.stem) for state in states), default=0)
 
-    def _train(self, method: BudgetMethod, seconds: Mapping[str, float], position: int) -> None:
+    def _train(self, method: BudgetMethod, seconds: Mapping[str, float | InputError], position: int) -> None:
         of = ""
         for stage in method.stages:
-            name = stage.experiment
-            total = max(1, round(stage.share * self.options.core_minutes * 60 / seconds[name]))
+            name, taken = stage.experiment, seconds[stage.experiment]
+            if isinstance(taken, InputError):
+                raise taken
+            total = max(1, round(stage.share * self.options.core_minutes * 60 / taken))
             options = rescaled(self.stages[name], total)
-            of = fingerprint([of, options])  # a change of a stage changes those after it
+            of = fingerprint([of, options, self._data])  # a change of a stage changes those after it
             record = self.folder / "trainings" / f"{name}.json"
             with self._locks[name]:
                 if record.is_file() and json.loads(record.read_text())["of"] == of:
@@ -254,10 +275,13 @@ class EqualBudget:
                 file = self.folder / "options" / f"{name}.yml"
                 text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
                 interrupted = file.is_file() and file.read_text() == text
-                begun = self._iterations_saved(name) if interrupted else 0
+                experiment = self.folder / "experiments" / name
+                if not interrupted and experiment.exists():  # before it could pass for one of these options
+                    experiment.rename(experiment.with_name(f"{name}_archived_{time.strftime('%Y%m%d_%H%M%S')}"))
+                begun = self._iterations_saved(name)
                 file.write_text(text)
                 usage = train(name, self.folder, ONE_CORE, position, resume=begun > 0)
-                whole = usage.core_seconds + begun * seconds[name]  # what was before an interruption is as planned
+                whole = usage.core_seconds + begun * taken  # what was before an interruption is as planned
                 found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
@@ -272,15 +296,10 @@ def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def fingerprint(value: Any) -> str:
-    """A word that changes when plain data does."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _measure(job: tuple[str, dict[str, Any], str, int]) -> float:
+def _measure(job: tuple[str, dict[str, Any], str, int]) -> float | InputError:
     _, options, folder, steps = job
     os.environ.update(ONE_CORE)
     try:
         return iteration_seconds(options, Path(folder), steps)
     except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(f"{options['name']}: {' '.join(str(error).split())}") from None
+        return InputError(f"{options['name']}: {' '.join(str(error).split())}")

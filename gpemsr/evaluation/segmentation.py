@@ -234,3 +234,21 @@ def segment_and_score(
     """Scores by threshold of the segmentations that affinities give; see the functions above."""
     segmentations = segment(affinities, thresholds, kind, seed_distance, by_section)
     return {threshold: score_segmentation(ids, labels, by_section) for threshold, labels in segmentations}
+
+
+def best_segmentation(
+    affinities: np.ndarray,
+    ids: np.ndarray,
+    thresholds: Sequence[float] = THRESHOLDS,
+    kind: Literal["2d", "3d"] = "2d",
+    seed_distance: int = SEED_DISTANCE,
+    by_section: bool = False,
+) -> tuple[dict[str, float], np.ndarray]:
+    """Figures of the segmentation with the least VOI, its ``threshold`` among them, and its labels (z, y, x)."""
+    best: tuple[dict[str, float], np.ndarray] | None = None
+    for threshold, labels in segment(affinities, thresholds, kind, seed_distance, by_section):
+        scores = score_segmentation(ids, labels, by_section)
+        if best is None or scores.voi < best[0]["voi"]:
+            best = {**vars(scores), "voi": scores.voi, "threshold": threshold}, labels
+    assert best is not None  # there is at least one threshold
+    return best

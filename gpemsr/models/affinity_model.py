@@ -14,7 +14,7 @@ from pydantic import Field
 from gpemsr.errors import InputError
 from gpemsr.evaluation.affinities import BLOCK, CONTEXT, predict_affinities
 from gpemsr.evaluation.membranes import membrane_f1
-from gpemsr.evaluation.segmentation import SEED_DISTANCE, THRESHOLDS, require, segment_and_score
+from gpemsr.evaluation.segmentation import SEED_DISTANCE, THRESHOLDS, best_segmentation, require
 from gpemsr.models.stage_base import StageModel
 from gpemsr.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
 
@@ -124,9 +124,8 @@ class AffinityModel(StageModel):
             ids = item["ids"][0].numpy()
             if by_section:
                 figures["membrane_f1"] = membrane_f1(predicted, ids)
-            scores = segment_and_score(predicted, ids, val.thresholds, val.fragments, val.seed_distance, by_section)
-            best = min(scores, key=lambda threshold: scores[threshold].voi)
-            figures |= {**vars(scores[best]), "voi": scores[best].voi, "threshold": best}
+            best, _ = best_segmentation(predicted, ids, val.thresholds, val.fragments, val.seed_distance, by_section)
+            figures |= best
             self.figures.append(figures)
             if self.picture is None:
                 middle = len(raw) // 2

@@ -20,9 +20,10 @@ from gpemsr.archs.blocks import pad_to_multiple
 from gpemsr.compat import importable_basicsr
 from gpemsr.errors import InputError
 from gpemsr.evaluation import benchmark as runner
-from gpemsr.evaluation.benchmark import Benchmark, hash_of
+from gpemsr.evaluation.benchmark import Benchmark
 from gpemsr.evaluation.benchmark_options import read_benchmark
 from gpemsr.evaluation.benchmark_row import run_row
+from gpemsr.evaluation.fingerprint import hash_of
 
 with importable_basicsr():
     from basicsr.metrics import calculate_psnr, calculate_ssim
@@ -65,7 +66,7 @@ def benchmark_file(folder: Path, methods: list[dict], **changes) -> Path:
 def one_row(folder: Path, method: dict, **changes) -> dict:
     """A row run in this process."""
     options = read_benchmark(benchmark_file(folder, [method], **changes))
-    run_row(options, options.methods[0], "of")
+    run_row(options, options.methods[0], "of", {})
     (file,) = (folder / "out" / "rows").glob("*/row.json")
     return json.loads(file.read_text())
 
@@ -171,7 +172,8 @@ def test_every_row_is_run_and_one_that_is_finished_is_not_run_again(folder):
     assert [path.parent.name for path, time in times.items() if path.stat().st_mtime_ns != time] == ["gpemsr"]
     common = json.loads((folder / "out/benchmark.json").read_text())
     assert common["rows"] == ["bicubic", "gpemsr"]
-    assert common["hashes"]["absent.pth"] == hash_of(folder / "gpemsr.pth")
+    row = json.loads((folder / "out/rows/gpemsr/row.json").read_text())
+    assert row["hashes"] == {file: hash_of(folder / file) for file in ("gpemsr.yml", "absent.pth")}
 
 
 @pytest.fixture
@@ -237,7 +239,7 @@ def test_a_row_that_was_interrupted_leaves_nothing_that_counts(folder, monkeypat
     options = read_benchmark(benchmark_file(folder, [BICUBIC]))
     monkeypatch.setattr("gpemsr.evaluation.benchmark_row.Row.run", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run_row(options, options.methods[0], "of")
+        run_row(options, options.methods[0], "of", {})
     assert list((folder / "out/rows").iterdir()) == []
 
 

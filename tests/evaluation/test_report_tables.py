@@ -106,9 +106,10 @@ def test_cost_is_relative_to_the_fastest_method_but_bicubic(tmp_path):
     table = cost_table(load_benchmark(write_benchmark(tmp_path, rows)))
     assert "relative to Fast" in table.caption
     shown = texts(table)
-    assert [shown[name][3] for name in ("Bicubic", "Slow", "Fast")] == ["0.417×", "2.50×", "1.00×"]
+    assert [shown[name][4] for name in ("Bicubic", "Slow", "Fast")] == ["0.417×", "2.50×", "1.00×"]
     assert shown["Fast"] == [
         "2.43 M",
+        "1.21 M",
         "12.3 G",
         "1.20 ± 0.00",
         "1.00×",
@@ -120,8 +121,9 @@ def test_cost_is_relative_to_the_fastest_method_but_bicubic(tmp_path):
 
 def test_cost_that_is_not_known_is_a_dash(tmp_path):
     unknown = {"training": None, "parameters": None, "macs": None, "seconds": [], "peak_memory": None}
+    unknown["learned_parameters"] = None
     table = cost_table(load_benchmark(write_benchmark(tmp_path, [row("A", **unknown)])))
-    assert texts(table)["A"] == [DASH] * 7
+    assert texts(table)["A"] == [DASH] * 8
 
 
 def test_segmentation_has_the_hr_sections_as_reference(tmp_path):

@@ -39,6 +39,7 @@ def summary_line(benchmark: Benchmark, row: Row) -> dict:
         "kind": row.kind,
         "error": row.error,
         "parameters": row.parameters,
+        "learned_parameters": row.learned_parameters,
         "macs": row.macs,
         "seconds_mean": seconds and seconds.mean,
         "seconds_std": seconds and seconds.std,

@@ -57,6 +57,7 @@ class Row(Record):
     hashes: dict[str, str] = {}
     training: Training | None = None
     parameters: int | None = None
+    learned_parameters: int | None = None
     macs: int | None = None
     seconds: list[float | None] = []
     peak_memory: int | None = None

@@ -156,11 +156,22 @@ def cost_table(benchmark: Benchmark) -> Table:
     reference = reference_row(benchmark)
     table = Table(
         "Cost",
-        "Multiply-adds (MACs) and seconds are of one section, mean ± standard deviation over the sections; memory is "
-        "what is taken at most beyond the loaded network. GPEMSR encodes each section once for all windows that it is "
-        "in; the others see window after window, recurrent ones too."
+        "Learned parameters are those that are not frozen. Multiply-adds (MACs) and seconds are of one section, mean ± "
+        "standard deviation over the sections; memory is what is taken at most beyond the loaded network. GPEMSR "
+        "encodes each section once for all windows that it is in; the others see window after window, recurrent ones "
+        "too. Core-minutes and iterations are those of training."
         + (f" Ratio: seconds relative to {reference.name}." if reference else ""),
-        ["Method", "Parameters", "MACs", "Seconds", "Ratio", "Memory", "Training (core-minutes)", "Iterations"],
+        [
+            "Method",
+            "Parameters",
+            "Learned",
+            "MACs",
+            "Seconds",
+            "Ratio",
+            "Memory",
+            "Training (core-minutes)",
+            "Iterations",
+        ],
     )
     for row in benchmark.scored:
         ratio = seconds_ratio(benchmark, row)
@@ -169,6 +180,7 @@ def cost_table(benchmark: Benchmark) -> Table:
         stages = ", ".join(f"{stage} {number(count, 0)}" for stage, count in iterations.items())
         texts = [
             engineering(row.parameters),
+            engineering(row.learned_parameters),
             engineering(row.macs),
             seconds_text(summarise(row.seconds)),
             DASH if ratio is None else f"{significant(ratio)}×",
