@@ -1,5 +1,6 @@
 """The benchmark: rows, what is kept, what goes wrong."""
 
+import csv
 import json
 import os
 import signal
@@ -14,16 +15,21 @@ import pytest
 import tifffile
 import torch
 import yaml
+from skimage.metrics import adapted_rand_error
 from tiny_stages import stage_options, tiny_network, write_sections
 
 from gpemsr.archs.blocks import pad_to_multiple
+from gpemsr.cli.benchmark import main
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.affinities import affinities_of
 from gpemsr.errors import InputError
 from gpemsr.evaluation import benchmark as runner
 from gpemsr.evaluation.benchmark import Benchmark
 from gpemsr.evaluation.benchmark_options import read_benchmark
 from gpemsr.evaluation.benchmark_row import run_row
+from gpemsr.evaluation.cost import count_macs
 from gpemsr.evaluation.fingerprint import hash_of
+from gpemsr.evaluation.oracles import use_true_codes
 
 with importable_basicsr():
     from basicsr.metrics import calculate_psnr, calculate_ssim
@@ -75,6 +81,10 @@ def hr(z: int) -> np.ndarray:
     return cv2.imread(f"data/hr/v/{z}.png", cv2.IMREAD_UNCHANGED)
 
 
+def lr(z: int) -> np.ndarray:
+    return cv2.imread(f"data/lr_x8/v/{z}.png", cv2.IMREAD_UNCHANGED)
+
+
 def test_scores_are_basicsrs_of_the_stack_written(folder):
     row = one_row(folder, GPEMSR)
     assert row["error"] is None
@@ -122,19 +132,52 @@ def test_training_is_what_its_records_say(folder):
     assert row["training"] == {"iterations": {"stage1": 5, "stage3": 7}, "core_minutes": 3.0}
 
 
+def test_a_section_that_a_measure_cannot_judge_leaves_the_others(folder):
+    for part, size in (("hr", hr(0).shape), ("lr_x8", (hr(0).shape[0] // 8, hr(0).shape[1] // 8))):
+        cv2.imwrite(f"data/{part}/v/1.png", np.full(size, 128, np.uint8))
+    psnr = one_row(folder, BICUBIC)["scores"]["psnr"]  # a plain section is made without any error
+    assert psnr[1] is None
+    assert None not in (psnr[0], psnr[2])
+
+
+@pytest.mark.parametrize("record", [None, "{}", "[]", '{"iterations": 5}', "5"])
+def test_a_record_of_training_that_is_none_is_named_in_one_line(folder, record):
+    if record is not None:
+        (folder / "stage1.json").write_text(record)
+    row = one_row(folder, {**GPEMSR, "trainings": ["stage1.json"]})
+    assert row["error"] == "stage1.json: a record of gpemsr-benchmark-train fits"
+
+
 @pytest.mark.parametrize("oracle", ["true_codes", "reference", "true_reference"])
 def test_an_oracle_is_another_image(folder, oracle):
     row = one_row(folder, {**GPEMSR, "oracle": oracle})
     assert (row["kind"], row["error"]) == ("oracle", None)
     (file,) = (folder / "out/rows").glob("*/sr.tif")
-    oracles = tifffile.imread(file)
     net = tiny_network(3).eval()
-    gt = torch.from_numpy(hr(0) / np.float32(255))[None, None]
-    if oracle == "true_reference":
-        codes = net.prior.targets(pad_to_multiple(gt, 32))  # as LR sections are padded to a multiple of 4
-        expected = net.prior.vqgan.decode(codes)[0][0, 0, :, : gt.shape[-1]].clamp(0, 1).detach().numpy()
-        assert np.abs(oracles[0].astype(int) - np.round(expected * 255)).max() <= 1
-    assert oracles.shape == (3, *hr(0).shape)
+    gt, lq = ([torch.from_numpy(read(z) / np.float32(255))[None, None] for z in range(3)] for read in (hr, lr))
+    codes = net.prior.targets(pad_to_multiple(gt[0], 32))  # as LR sections are padded to a multiple of 4
+    with torch.no_grad():
+        if oracle == "reference":
+            expected = net.encode_sections(pad_to_multiple(lq[0][None], 4)).reference[0]
+        elif oracle == "true_reference":
+            expected = net.prior.vqgan.decode(codes)[0]
+        else:
+            use_true_codes(net, zip(lq, gt, strict=True))
+            expected = net(torch.stack([lq[0], lq[0], lq[1]], 1))
+    _, _, height, width = gt[0].shape
+    expected = expected[0, 0, :height, :width].clamp(0, 1).numpy()
+    assert np.abs(tifffile.imread(file)[0].astype(int) - np.round(expected * 255)).max() <= 1
+
+
+def test_the_macs_are_those_of_encoding_one_section_and_reconstructing_one(folder):
+    macs = one_row(folder, GPEMSR)["macs"]
+    net = tiny_network(3).eval()
+    window = torch.from_numpy(np.stack([lr(0), lr(0), lr(1)]) / np.float32(255))[None, :, None]
+    with torch.no_grad():
+        encoded = net.encode_sections(window[:, :1])
+    encoding = count_macs(net.encode_sections, window[:, :1])
+    assert macs == encoding + count_macs(net.reconstruct, encoded.window([0, 0, 0]))
+    assert macs < count_macs(net, window)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +243,8 @@ def in_this_process(monkeypatch):
     monkeypatch.setattr(runner.multiprocessing, "get_context", lambda _: Context)
 
 
-@pytest.mark.parametrize("changed", ["weights", "options", "data"])
-def test_a_row_is_run_again_when_something_that_it_depends_on_changes(folder, in_this_process, changed):
+@pytest.mark.parametrize("changed", ["weights", "options", "data", "software", "machine"])
+def test_a_row_is_run_again_when_something_that_it_depends_on_changes(folder, in_this_process, monkeypatch, changed):
     file = benchmark_file(folder, [GPEMSR])
     Benchmark(read_benchmark(file), str(file)).run()
     path = folder / "out/rows/gpemsr/row.json"
@@ -212,10 +255,70 @@ def test_a_row_is_run_again_when_something_that_it_depends_on_changes(folder, in
         torch.save({"params": state}, "gpemsr.pth")
     elif changed == "options":
         (folder / "gpemsr.yml").write_text((folder / "gpemsr.yml").read_text() + "\n")
-    else:
+    elif changed == "data":
         cv2.imwrite("data/hr/v/0.png", 255 - hr(0))
+    elif changed == "software":
+        monkeypatch.setattr(runner, "hash_of_sources", lambda: "others")
+    else:
+        monkeypatch.setattr(runner, "machine", lambda: "another desk")
     Benchmark(read_benchmark(file), str(file)).run()
     assert json.loads(path.read_text())["of"] != before
+
+
+def test_the_command_writes_the_report_of_all_rows_and_tells_which_have_no_figures(folder, in_this_process, capsys):
+    file = benchmark_file(folder, [GPEMSR, BICUBIC, {**GPEMSR, "name": "lost", "weights": "absent.pth"}])
+    assert main(["-opt", str(file)]) == 1
+    assert "no figures for lost: " in capsys.readouterr().err
+    report = (folder / "out/report.md").read_text()
+    row = json.loads((folder / "out/rows/gpemsr/row.json").read_text())
+    assert f"{np.mean(row['scores']['psnr']):.2f}" in report
+    for name in ("gpemsr.yml", "gpemsr.pth", "bicubic.yml", "data/hr"):
+        assert hash_of(folder / name) in report
+    with (folder / "out/sections.csv").open() as sections:
+        lines = list(csv.DictReader(sections))
+    assert [line["slug"] for line in lines] == ["gpemsr"] * 3 + ["bicubic"] * 3
+    assert [float(line["psnr"]) for line in lines[:3]] == row["scores"]["psnr"]
+
+
+@pytest.fixture
+def neurons(folder) -> np.ndarray:
+    """Ids of blocks that shift from section to section, in ``ids.tif``."""
+    z, y, x = np.indices((3, *hr(0).shape))
+    ids = (1 + (y + 9 * z) // 32 + 10 * ((x + 5 * z) // 28)).astype(np.uint32)
+    tifffile.imwrite(folder / "ids.tif", ids)
+    return ids
+
+
+@pytest.mark.parametrize("sections", [None, [1, 3]])
+def test_true_affinities_of_a_row_give_its_neurons(folder, neurons, monkeypatch, sections):
+    part = slice(*(sections or (0, 3)))
+    seen = []
+
+    def predict(segmenter, raw, device):
+        seen.append(raw)
+        return affinities_of(neurons[part])
+
+    monkeypatch.setattr("gpemsr.evaluation.benchmark_row.predict", predict)
+    segmenter = {"name": "U", "options": "gpemsr.yml", "weights": "gpemsr.pth"}
+    segmentation = {"ids": "ids.tif", "sections": sections, "segmenters": [segmenter], "seed_distance": 4}
+    options = read_benchmark(benchmark_file(folder, [BICUBIC], segmentation=segmentation))
+    run_row(options, None, "of", {})
+    row = json.loads((folder / "out/rows/hr/row.json").read_text())
+    assert (row["kind"], row["error"]) == ("hr", None)
+    assert np.array_equal(seen[0], np.stack([hr(z) for z in range(3)])[part].astype(np.float32) / 255)
+    assert row["segmentation"]["U"]["voi"] < 0.02
+    assert row["segmentation"]["U"]["adapted_rand"] < 0.01
+    found = tifffile.imread(folder / "out/rows/hr/segmentation_u.tif")
+    assert adapted_rand_error(neurons[part], found)[0] == pytest.approx(row["segmentation"]["U"]["adapted_rand"])
+
+
+def test_a_segmenter_whose_weights_do_not_fit_is_refused_before_any_row(folder, neurons):
+    (folder / "broken.pth").write_bytes((folder / "gpemsr.pth").read_bytes()[:100])
+    segmenter = {"name": "U", "options": "gpemsr.yml", "weights": "broken.pth"}
+    segmentation = {"ids": "ids.tif", "segmenters": [segmenter]}
+    with pytest.raises(InputError, match=r"broken\.pth"):
+        Benchmark(read_benchmark(benchmark_file(folder, [BICUBIC], segmentation=segmentation)), "x8.yml")
+    assert not (folder / "out").exists()
 
 
 def die(*_) -> None:

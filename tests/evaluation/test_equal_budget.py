@@ -9,6 +9,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import yaml
 from hypothesis import given
@@ -17,7 +18,7 @@ from tiny_stages import stage_options, write_sections
 
 from gpemsr.errors import InputError
 from gpemsr.evaluation import equal_budget, training_run
-from gpemsr.evaluation.equal_budget import ROUNDS, EqualBudget, read_budget, rescaled
+from gpemsr.evaluation.equal_budget import ROUNDS, EqualBudget, merged, read_budget, rescaled
 from gpemsr.evaluation.training_run import Usage
 
 SCHEDULES = [
@@ -192,6 +193,62 @@ def test_an_interrupted_training_goes_on_if_its_options_are_the_same(folder, tra
     assert "rival" in trained[-3:]
 
 
+def test_states_of_other_options_do_not_pass_for_an_interrupted_training(folder, trained, monkeypatch):
+    file = without_the_last(folder)
+    EqualBudget(read_budget(file)).run()
+    states = folder / "equal/experiments/rival/training_states"
+    states.mkdir(parents=True)
+    (states / "11.state").touch()
+    section = yaml.safe_load(file.read_text()) | {"core_minutes": 0.04}
+    file.write_text(yaml.safe_dump(section))
+    train = equal_budget.train
+
+    def refused(name, *_, **__):
+        raise InputError(f"{name}: no such file")
+
+    monkeypatch.setattr(equal_budget, "train", refused)
+    with pytest.raises(InputError):
+        EqualBudget(read_budget(file)).run()
+    monkeypatch.setattr(equal_budget, "train", train)
+    trained.clear()
+    EqualBudget(read_budget(file)).run()
+    assert sorted(trained) == ["first", "rival", "second"]
+    assert len(list((folder / "equal/experiments").glob("rival_archived_*/training_states/11.state"))) == 1
+
+
+def test_other_data_is_another_training(folder, trained):
+    file = without_the_last(folder)
+    EqualBudget(read_budget(file)).run()
+    section = folder / "data/hr/v/0.png"
+    cv2.imwrite(str(section), 255 - cv2.imread(str(section), cv2.IMREAD_UNCHANGED))
+    EqualBudget(read_budget(file)).run()
+    assert sorted(trained) == sorted(["first", "rival", "second"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train": None}, "rival.yml: train is missing"),
+        ({"path": None}, "rival.yml: path"),
+        ({"train": {"speed": 1}}, r"rival.yml: train\.speed: unknown key"),
+    ],
+)
+def test_an_option_file_that_does_not_fit_is_refused_before_anything_is_measured(folder, change, message):
+    section = merged(yaml.safe_load((folder / "rival.yml").read_text()), change)
+    (folder / "rival.yml").write_text(yaml.safe_dump(section))
+    with pytest.raises(InputError, match=message):
+        EqualBudget(read_budget(budget_file(folder)))
+    assert not (folder / "equal").exists()
+
+
+def test_a_stage_that_cannot_be_measured_leaves_the_other_methods(folder, trained, monkeypatch):
+    failure = InputError("first: no memory")
+    monkeypatch.setattr(EqualBudget, "measure", lambda _: {"first": failure, "second": 0.1, "rival": 0.1})
+    with pytest.raises(InputError, match=r"^first: no memory$"):
+        EqualBudget(read_budget(budget_file(folder))).run()
+    assert trained == ["rival"]
+
+
 def test_a_training_that_fails_is_told_when_the_others_are_finished(folder, trained, monkeypatch):
     def train(name, *_, **__):
         if name == "first":
@@ -266,6 +323,19 @@ def test_stages_are_measured_and_trained_one_after_the_other(folder):
     seconds = json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
     assert all(0 < entry["seconds"] < 60 for entry in seconds.values())
     assert os.getcwd() == str(folder)
+
+
+def test_what_cannot_be_measured_says_why_and_is_measured_again(folder, monkeypatch):
+    def measure(job):
+        return InputError("rival: no memory") if job[1]["name"] == "rival" else 0.5
+
+    monkeypatch.setattr(equal_budget, "_measure", measure)
+    monkeypatch.setattr(equal_budget.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=ThreadPool))
+    budget = EqualBudget(read_budget(without_the_last(folder)))
+    (folder / "equal/trainings").mkdir(parents=True)
+    found = budget.measure()
+    assert (found["first"], str(found["rival"])) == (0.5, "rival: no memory")
+    assert "rival" not in json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
 
 
 def test_the_same_work_is_measured_once(folder, monkeypatch):
