@@ -37,7 +37,7 @@ benchmark/raw: always | $(INSTALLED)
 	@test -d "$@" || test -d "$(EM_DATA)" || \
 	  { echo 'error: make benchmark EM_DATA=folder, with fib25_sample1/raw.tif and the like' >&2; exit 2; }
 	@test ! -d "$@" || test -z "$(EM_DATA)" || test "$@" -ef "$(EM_DATA)" || \
-	  { echo "error: benchmark/ was begun with $$(readlink $@): without EM_DATA, or remove benchmark/" >&2; exit 2; }
+	  { echo "error: benchmark/ was begun with $$(readlink $@): leave out EM_DATA, or remove benchmark/" >&2; exit 2; }
 	@test -d "$@" || { mkdir -p benchmark && ln -sfn "$(abspath $(EM_DATA))" $@; }
 
 benchmark/data/.fib25: | benchmark/raw

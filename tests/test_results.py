@@ -55,3 +55,30 @@ def test_the_readme_has_the_figures_of_the_report():
         row = found[name]
         psnr, ssim, frc = (float(row[f"{measure}_mean"]) for measure in ("psnr", "ssim", "frc_nm"))
         assert figures == [f"{psnr:.2f}", f"{ssim:.4f}", f"{frc:.1f}"]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_every_file_that_a_report_names_was_there(report):
+    assert "absent" not in report.read_text()
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_hr_sections_are_segmented_better_than_bicubic_ones(report):
+    rows = summary(named(report))
+    if "HR" not in rows or "bicubic" not in rows:
+        pytest.skip("a report without segmentation or without bicubic")
+    columns = [name for name in rows["HR"] if name.endswith(("_voi", "_adapted_rand"))]
+    assert columns
+    for name in columns:
+        assert float(rows["HR"][name]) < float(rows["bicubic"][name]), name
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=named)
+def test_the_means_are_those_of_the_sections(report):
+    with (report.parent / "sections.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    for name, row in summary(named(report)).items():
+        psnr = [float(line["psnr"]) for line in lines if line["name"] == name]
+        assert bool(psnr) == bool(row["psnr_mean"])
+        if psnr:
+            assert sum(psnr) / len(psnr) == pytest.approx(float(row["psnr_mean"]))
