@@ -159,7 +159,7 @@ def cost_table(benchmark: Benchmark) -> Table:
         "Learned parameters are those that are not frozen. Multiply-adds (MACs) and seconds are of one section, mean ± "
         "standard deviation over the sections; memory is what is taken at most beyond the loaded network. GPEMSR "
         "encodes each section once for all windows that it is in; the others see window after window, recurrent ones "
-        "too. Core-minutes and iterations are those of training."
+        "too. Iterations are those of training."
         + (f" Ratio: seconds relative to {reference.name}." if reference else ""),
         [
             "Method",
@@ -190,7 +190,9 @@ def cost_table(benchmark: Benchmark) -> Table:
             if iterations
             else DASH,
         ]
-        table.lines.append(Line(row.name, row.kind, [Cell(text) for text in texts]))
+        *figures, stages_text = texts
+        cells = [*(Cell(text) for text in figures), Cell(stages_text, words=True)]
+        table.lines.append(Line(row.name, row.kind, cells))
     return table
 
 
