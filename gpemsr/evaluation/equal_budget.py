@@ -186,16 +186,23 @@ class EqualBudget:
         """The content of a stage's option file, changed, with the data of the comparison."""
         section = merged(to_plain(read_options(stage.options)), stage.changes)
         section["name"] = stage.experiment
-        path = check_section(section.get("path"), Place(stage.options, "path"))
+        place = Place(stage.options)
         # a checkpoint that a stage before makes is not there yet: a file that is there stands in
-        path = {key: stage.options if key.startswith("pretrain_") and value else value for key, value in path.items()}
-        check_options({**section, "path": path}, stage.options, True)
-        for part in ("train", "val"):
-            roots = getattr(self.options.data, part)
-            for key in ("dataroot_gt", "dataroot_lq"):
-                if key in section["datasets"].get(part, {}):
-                    section["datasets"][part][key] = os.path.relpath(getattr(roots, key), self.folder)
-        return section
+        path = check_section(section.get("path"), place / "path")
+        stand_ins = {key: stage.options for key, value in path.items() if key.startswith("pretrain_") and value}
+        datasets = check_section(section.get("datasets"), place / "datasets")
+        roots = {
+            part: {
+                key: root
+                for key, root in roots.items()
+                if key in check_section(datasets[part], place / "datasets" / part)
+            }
+            for part, roots in self.options.data.model_dump().items()
+            if part in datasets
+        }
+        check_options(merged(section, {"path": stand_ins, "datasets": roots}), stage.options, True)
+        seen = {part: {key: os.path.relpath(root, self.folder) for key, root in roots[part].items()} for part in roots}
+        return merged(section, {"datasets": seen})
 
     def run(self) -> None:
         """Measure what an iteration of each stage takes, then train the methods, several at a time.
@@ -233,7 +240,7 @@ class EqualBudget:
         that they start from alone are measured once.
         """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
-        known = json.loads(file.read_text()) if file.is_file() else {}
+        known = _read(file)
         works = {name: fingerprint({**options, "name": "", "path": {}}) for name, options in self.stages.items()}
         seconds = {entry["of"]: entry["seconds"] for entry in known.values()}
         missing = {work: self.stages[name] for name, work in works.items() if work not in seconds}
@@ -270,7 +277,7 @@ class EqualBudget:
             of = fingerprint([of, options, self._data])  # a change of a stage changes those after it
             record = self.folder / "trainings" / f"{name}.json"
             with self._locks[name]:
-                if record.is_file() and json.loads(record.read_text())["of"] == of:
+                if _read(record).get("of") == of:
                     continue
                 file = self.folder / "options" / f"{name}.yml"
                 text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
@@ -294,6 +301,15 @@ def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         deeper = isinstance(value, Mapping) and isinstance(section.get(key), Mapping)
         changed[key] = merged(section[key], value) if deeper else value
     return changed
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where it is absent or damaged, so that the work is done again."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _measure(job: tuple[str, dict[str, Any], str, int]) -> float | InputError:

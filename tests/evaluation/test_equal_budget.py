@@ -174,6 +174,22 @@ def test_what_is_trained_is_not_trained_again(folder, trained):
     assert sorted(trained) == ["first", "rival", "rival", "second"]
 
 
+def test_a_training_whose_record_is_damaged_is_run_again(folder, trained):
+    file = without_the_last(folder)
+    EqualBudget(read_budget(file)).run()
+    (folder / "equal/trainings/rival.json").write_text('{"iterations": 1')
+    EqualBudget(read_budget(file)).run()
+    assert sorted(trained) == ["first", "rival", "rival", "second"]
+
+
+def test_the_data_of_the_option_file_itself_need_not_be_there(folder, trained):
+    section = yaml.safe_load((folder / "rival.yml").read_text())
+    section["datasets"]["train"] |= {"dataroot_gt": "elsewhere/hr", "dataroot_lq": "elsewhere/lr"}
+    (folder / "rival.yml").write_text(yaml.safe_dump(section))
+    EqualBudget(read_budget(without_the_last(folder))).run()
+    assert "rival" in trained
+
+
 def test_an_interrupted_training_goes_on_if_its_options_are_the_same(folder, trained):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
@@ -230,6 +246,8 @@ def test_other_data_is_another_training(folder, trained):
     [
         ({"train": None}, "rival.yml: train is missing"),
         ({"path": None}, "rival.yml: path"),
+        ({"datasets": None}, "rival.yml: datasets"),
+        ({"datasets": {"train": None}}, r"rival.yml: datasets\.train"),
         ({"train": {"speed": 1}}, r"rival.yml: train\.speed: unknown key"),
     ],
 )
