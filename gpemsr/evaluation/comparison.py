@@ -69,8 +69,8 @@ def most_detailed(image: np.ndarray, side: int) -> tuple[int, int]:
     return max(corners, key=lambda c: gradient[c[0] : c[0] + side, c[1] : c[1] + side].sum())
 
 
-def draw_scale_bar(axis, extent: int, pixel_size: float) -> None:
-    """Draw a bar of a round length, about a fifth of ``extent`` pixels, into the lower left corner."""
+def draw_scale_bar(axis, extent: int, pixel_size: float, right: bool = False) -> None:
+    """Draw a bar of a round length, about a fifth of ``extent`` pixels, into the lower left or right corner."""
     wanted = extent * pixel_size / 5
     length = max(
         (step * 10**power for power in range(0, 7) for step in (1, 2, 5) if step * 10**power <= wanted), default=1
@@ -78,5 +78,7 @@ def draw_scale_bar(axis, extent: int, pixel_size: float) -> None:
     label = f"{length / 1000:g} µm" if length >= 1000 else f"{length} nm"
     at = 0.05 * extent
     bottom = axis.get_ylim()[0] - at
-    axis.plot([at, at + length / pixel_size], [bottom, bottom], color="white", linewidth=4, solid_capstyle="butt")
-    axis.text(at, bottom - 0.03 * extent, label, color="white", fontsize=11, va="bottom")
+    outer, inner = (extent - at, extent - at - length / pixel_size) if right else (at, at + length / pixel_size)
+    axis.plot([outer, inner], [bottom, bottom], color="white", linewidth=4, solid_capstyle="butt")
+    side = "right" if right else "left"
+    axis.text(outer, bottom - 0.03 * extent, label, color="white", fontsize=11, ha=side, va="bottom")

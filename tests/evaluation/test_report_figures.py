@@ -53,13 +53,23 @@ def test_rule_and_section_are_in_the_caption(tmp_path):
         assert "PSNR gain of GPEMSR over Bicubic" in captions[f"section_{rank}.png"]
 
 
-def test_zoom_lies_in_the_crop_and_both_in_the_section():
-    image = np.zeros((500, 300), np.uint8)
-    image[450:470, 0:20] = np.random.default_rng(0).integers(0, 256, (20, 20))
+@pytest.mark.parametrize("shape", [(500, 300), (240, 240), (64, 300), (9, 9)])
+def test_zoom_lies_in_the_crop_off_the_border_of_the_section(shape):
+    image = np.random.default_rng(0).integers(0, 9, shape).astype(np.uint8)
+    image[-20:, :20] = np.random.default_rng(0).integers(0, 256, image[-20:, :20].shape)
     view = view_of(image)
-    assert view.crop(image).shape == (240, 240) and view.zoom(image).shape == (60, 60)
-    assert view.y <= view.zoom_y and view.zoom_y + 60 <= view.y + 240
-    assert view.zoom(image).any()
+    side, zoom = min(240, *shape), max(2, min(240, *shape) // 4)
+    assert view.crop(image).shape == (side, side) and view.zoom(image).shape == (zoom, zoom)
+    assert view.y <= view.zoom_y and view.zoom_y + zoom <= view.y + side
+    assert view.x <= view.zoom_x and view.zoom_x + zoom <= view.x + side
+    assert zoom // 2 <= view.zoom_y <= shape[0] - zoom - zoom // 2
+    assert zoom // 2 <= view.zoom_x <= shape[1] - zoom - zoom // 2
+
+
+def test_zoom_shows_the_strongest_gradients():
+    image = np.zeros((500, 300), np.uint8)
+    image[410:430, 60:80] = np.random.default_rng(0).integers(0, 256, (20, 20))
+    assert view_of(image).zoom(image).astype(int).sum() == image.astype(int).sum()
 
 
 def test_crops_show_lr_methods_and_hr_with_one_error_scale(tmp_path):
@@ -100,13 +110,23 @@ def test_each_row_has_its_own_colour(tmp_path):
     assert len(set(colours(load_benchmark(write_benchmark(tmp_path, rows)).scored).values())) == 10
 
 
-def test_bars_are_the_means_from_zero_but_of_decibels(tmp_path):
+def test_bars_start_at_zero_and_are_means_but_of_psnr_gains_over_bicubic(tmp_path):
     benchmark = load_benchmark(write_benchmark(tmp_path))
     for name, axis in zip(("psnr", "ssim"), plot_bars(benchmark).axes, strict=False):
-        means = [r.values(name).mean() for r in benchmark.scored]
-        assert [bar.get_width() for bar in axis.patches] == pytest.approx(means)
-        assert (axis.get_xlim()[0] == 0) == (name == "ssim")
-        assert axis.get_xlim()[0] < min(means)
+        means = np.array([r.values(name).mean() for r in benchmark.scored])
+        assert benchmark.scored[0].slug == "bicubic"
+        expected = means - means[0] if name == "psnr" else means
+        assert [bar.get_width() for bar in axis.patches] == pytest.approx(expected)
+        assert [bar.get_x() for bar in axis.patches] == [0] * len(means)
+        assert ("above Bicubic" in axis.get_title()) == (name == "psnr")
+
+
+def test_bars_are_the_means_without_bicubic(tmp_path):
+    axis = plot_bars(
+        load_benchmark(write_benchmark(tmp_path, [method("A", 20, 22, 24), method("B", 19, 19, 22)]))
+    ).axes[0]
+    assert [bar.get_width() for bar in axis.patches] == pytest.approx([22, 20])
+    assert axis.get_title() == "PSNR (dB), higher is better"
 
 
 def test_names_beside_points_do_not_overlap(tmp_path):

@@ -87,7 +87,7 @@ def test_differences_are_from_the_best_other_method(tmp_path):
     for column, key in enumerate(("psnr", "ssim", "frc_nm")):
         for name, rival in {"a": "c", "b": "c", "c": "b"}.items():
             own, other = (scores(tmp_path, slug)[key] for slug in (name, rival))
-            found, digits = paired_difference(own, other), MEASURES[key].digits
+            found, digits = paired_difference(own, other), MEASURES[key].digits + 1
             low, high = found.interval
             ends = [f"{end:.{digits + (round(end, digits) == 0)}f}" for end in (low, high)]
             expected = f"{found.mean:+.{digits}f} [{', '.join(ends)}]".replace("-", "−")
@@ -145,10 +145,10 @@ def test_splits_alone_are_not_judged_and_a_single_object_is_told(tmp_path):
 
 
 def test_an_interval_that_ends_near_0_tells_on_which_side(tmp_path):
-    steps = [[20.0, 20.0, 20.0], [20.001, 20.002, 20.003]]
+    steps = [[20.0, 20.0, 20.0], [20.0001, 20.0002, 20.0003]]
     rows = [row(name, scores={"psnr": psnr}) for name, psnr in zip("AB", steps, strict=True)]
     shown = texts(difference_table(load_benchmark(write_benchmark(tmp_path, rows))))
-    assert shown["B"][0] == "+0.00 [0.001, 0.003]"
+    assert shown["B"][0] == "+0.000 [0.0001, 0.0003]"
 
 
 @pytest.mark.parametrize(
@@ -175,8 +175,8 @@ def test_headline_names_the_leaders_by_the_figures(tmp_path):
     psnr = {slug: scores(tmp_path, slug)["psnr"] for slug in ("bicubic", "gpemsr")}
     found = paired_difference(psnr["gpemsr"], psnr["bicubic"])
     low, high = found.interval
-    assert f"GPEMSR leads in PSNR with {np.mean(psnr['gpemsr']):.2f} dB ({found.mean:.2f} dB above Bicubic" in sentence
-    assert f"95 % interval {low:.2f} to {high:.2f})" in sentence
+    assert f"GPEMSR leads in PSNR with {np.mean(psnr['gpemsr']):.2f} dB ({found.mean:.3f} dB above Bicubic" in sentence
+    assert f"95 % interval {low:.3f} to {high:.3f})" in sentence
     assert "lowest for GPEMSR with MALA (0.240, 0.010 below Bicubic)" in sentence
     assert f"On {SECTIONS} sections" in sentence and "With HR codes" not in sentence
 

@@ -34,6 +34,11 @@ class View:
     zoom_x: int
     zoom_side: int
 
+    @property
+    def box_is_left(self) -> bool:
+        """Whether the zoom is from the left half of the crop."""
+        return self.zoom_x - self.x + self.zoom_side / 2 < self.side / 2
+
     def crop(self, image: np.ndarray) -> np.ndarray:
         """The crop (side, side) of a section (y, x)."""
         return image[self.y : self.y + self.side, self.x : self.x + self.side]
@@ -44,10 +49,12 @@ class View:
 
 
 def view_of(hr: np.ndarray) -> View:
-    """The most detailed place of a section (y, x), in the midst of its surroundings."""
+    """The most detailed place of a section (y, x) off its border, in the midst of its surroundings."""
     side = min(CELL, *hr.shape)
     zoom = max(2, side // ZOOM)
-    at_y, at_x = most_detailed(hr.astype(np.float32), zoom)
+    off = [min(zoom // 2, (extent - zoom) // 2) for extent in hr.shape]  # the border, as far as there is room
+    inner = hr[off[0] : hr.shape[0] - off[0], off[1] : hr.shape[1] - off[1]]
+    at_y, at_x = np.add(most_detailed(inner.astype(np.float32), zoom), off).tolist()
     y = min(max(0, at_y + zoom // 2 - side // 2), hr.shape[0] - side)
     x = min(max(0, at_x + zoom // 2 - side // 2), hr.shape[1] - side)
     return View(y, x, side, at_y, at_x, zoom)
@@ -91,7 +98,7 @@ def plot_crops(
             error = sheet.axis(place, 2)
             error.imshow(view.zoom(errors[row.slug]), cmap=ERRORS, norm=scale, interpolation="nearest")
         if place == 0 and benchmark.pixel_size_nm:
-            outlined_scale_bar(crop, view.side, benchmark.pixel_size_nm)
+            outlined_scale_bar(crop, view.side, benchmark.pixel_size_nm, right=view.box_is_left)
             outlined_scale_bar(zoom, view.zoom_side, benchmark.pixel_size_nm)
     if rows:
         left, top = sheet.corner(hr_place, 2)

@@ -11,6 +11,7 @@ from gpemsr.evaluation.report.overlays import plot_overlays
 from gpemsr.evaluation.report.pictures import Picture, picture
 from gpemsr.evaluation.report.plots import plot_bars, plot_frc, plot_time
 from gpemsr.evaluation.report.results import Benchmark
+from gpemsr.evaluation.report.summary import BASELINE
 
 # bytes; together below 2 MB
 PLOT = 50_000
@@ -41,7 +42,11 @@ def _stacks(benchmark: Benchmark, hr: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _plots(benchmark: Benchmark, hr: np.ndarray | None, stacks: dict[str, np.ndarray]) -> list[Picture]:
-    spread = "Bars are means over the sections, whiskers the standard deviation"
+    spread = (
+        "Bars are means over the sections, PSNR's of what is gained over bicubic, whiskers the standard deviation"
+        if any(row.slug == BASELINE for row in benchmark.scored)
+        else "Bars are means over the sections, whiskers the standard deviation"
+    )
     hatched = "; oracles are hatched." if benchmark.oracles else "."
     made = []
     if figure := plot_bars(benchmark):
@@ -85,7 +90,7 @@ def _overlays(benchmark: Benchmark, hr: np.ndarray | None) -> list[Picture]:
             caption = (
                 f"Section {_name(benchmark, index)}, the middle one of those segmented: what {segmenter} found in each "
                 "row's sections, over the HR section. Colours are drawn at random and do not correspond between "
-                "panels; where there is a single colour, everything became one object."
+                "panels."
             )
             name = f"segmentation_{slug(segmenter)}.png"
             limit = OVERLAYS // len(benchmark.segmenters)

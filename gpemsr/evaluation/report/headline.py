@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpemsr.evaluation.measures import MEASURES
 from gpemsr.evaluation.report.results import Benchmark, Row
 from gpemsr.evaluation.report.summary import best_row, difference, summarise
-from gpemsr.evaluation.report.tables import bound, number
+from gpemsr.evaluation.report.tables import bound, difference_digits, number
 
 RAND_DIGITS = 3
 
@@ -33,11 +33,12 @@ def _measure_clause(methods: list[Row], name: str) -> str | None:
     gap = difference(best, methods, name)
     if gap is None:
         return f"{best.name}, the only method with this measure, has a {measure.label} of {value}"
-    by = f"{number(abs(gap.mean), measure.digits)}{unit} {'above' if gap.mean >= 0 else 'below'} {gap.rival.name}"
+    digits = difference_digits(measure)
+    by = f"{number(abs(gap.mean), digits)}{unit} {'above' if gap.mean >= 0 else 'below'} {gap.rival.name}"
     if gap.low is None or gap.high is None:
         return f"{best.name} leads in {measure.label} with {value} ({by}; one section, so no interval)"
     low, high = (gap.low, gap.high) if gap.mean >= 0 else (-gap.high, -gap.low)
-    interval = f"95 % interval {bound(low, measure.digits)} to {bound(high, measure.digits)}"
+    interval = f"95 % interval {bound(low, digits)} to {bound(high, digits)}"
     doubt = "" if gap.clear else ", so not a clear lead"
     return f"{best.name} leads in {measure.label} with {value} ({by}, {interval}{doubt})"
 

@@ -13,6 +13,7 @@ GAPS = (8, 16, 26, 38, 52)  # points between a point and its name
 NEAR = 8
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 MARKER = 6  # radius in pixels
+APART = (12, 4)  # pixels between names, and to the frame
 
 
 def place_labels(axis: Axes, points: Sequence[tuple[float, float, str, str]], fontsize: float = 9) -> None:
@@ -31,7 +32,7 @@ def place_labels(axis: Axes, points: Sequence[tuple[float, float, str, str]], fo
     frame = axis.get_window_extent()
     for (x, y, name, colour), place in zip(points, places, strict=True):
         label = axis.text(x, y, name, fontsize=fontsize)
-        size = np.add(label.get_window_extent().size, (4, 0))
+        size = np.add(label.get_window_extent().size, APART)
         label.remove()
         boxes = [(gap, shift, _box(place + per_point * shift, size)) for gap, shift in _shifts(size / per_point)]
         free = [found for found in boxes if _fits(found[2], frame) and not any(map(found[2].overlaps, taken))]

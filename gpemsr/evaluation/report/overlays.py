@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gpemsr.evaluation.benchmark_options import slug
 from gpemsr.evaluation.report.plots import shown_name
-from gpemsr.evaluation.report.results import Benchmark
+from gpemsr.evaluation.report.results import Benchmark, Segmentation
 from gpemsr.evaluation.report.sheet import Sheet, outlined_scale_bar
 
 CELL = 280  # pixels
@@ -59,8 +59,7 @@ def plot_overlays(benchmark: Benchmark, segmenter: str, hr: np.ndarray | None) -
         if row.slug in found:
             title = f"{row.name}, segmented" if row.kind == "hr" else shown_name(row)
             scores = row.segmentation.get(segmenter)
-            rand = f"\nadapted Rand {scores.adapted_rand:.3f}" if scores and scores.adapted_rand is not None else "\n"
-            panels.append((title + rand, found[row.slug][depth // 2]))
+            panels.append((f"{title}\n{_score(scores) if scores else ''}", found[row.slug][depth // 2]))
     height = round(CELL * min(1, grey.shape[0] / grey.shape[1]))
     sheet = Sheet(len(panels), [""], CELL, benchmark.note, widest=4, height=height)
     for place, (title, labels) in enumerate(panels):
@@ -70,3 +69,9 @@ def plot_overlays(benchmark: Benchmark, segmenter: str, hr: np.ndarray | None) -
         if place == 0 and benchmark.pixel_size_nm:
             outlined_scale_bar(axis, grey.shape[1], benchmark.pixel_size_nm)
     return sheet.figure, index
+
+
+def _score(scores: Segmentation) -> str:
+    """Adapted Rand error, if there is one, and whether anything was told apart at all."""
+    rand = [] if scores.adapted_rand is None else [f"adapted Rand {scores.adapted_rand:.3f}"]
+    return ", ".join([*rand, *(["one object"] if scores.one_object else [])])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,14 +13,14 @@ from gpemsr.evaluation.frc import THRESHOLD, ring_correlation
 from gpemsr.evaluation.measures import MEASURES
 from gpemsr.evaluation.report.labels import place_labels
 from gpemsr.evaluation.report.results import Benchmark, Row
-from gpemsr.evaluation.report.summary import summarise
+from gpemsr.evaluation.report.summary import BASELINE, summarise
 from gpemsr.evaluation.report.tables import number
 
 DPI = 110
 SHOWN = ("psnr", "ssim", "frc_nm")
-# Okabe and Ito's colours without yellow, then four of Tol's: told apart by colour-blind readers too
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MORE_COLOURS = ("#882255", "#999933", "#332288", "#888888")
+# Okabe and Ito's colours without yellow and black, grey, then four of Tol's: told apart by colour-blind readers too
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777")
+MORE_COLOURS = ("#882255", "#999933", "#332288", "#CC6677")
 MARKERS = "osD^vPX<>p"
 DASHES = ("-", "--", "-.", ":")
 
@@ -33,7 +32,11 @@ def colours(rows: list[Row]) -> dict[str, str]:
 
 
 def plot_bars(benchmark: Benchmark) -> Figure | None:
-    """Bars with the spread over the sections, one panel a measure; None if nothing was measured."""
+    """Bars with the spread over the sections, one panel a measure; None if nothing was measured.
+
+    Decibels have no zero to start from: their bars are what is gained over bicubic, section by section, if it was
+    measured.
+    """
     rows = benchmark.scored
     names = [name for name in SHOWN if name in MEASURES and any(summarise(row.values(name)) for row in rows)]
     if not names:
@@ -42,9 +45,12 @@ def plot_bars(benchmark: Benchmark) -> Figure | None:
     figure = Figure(figsize=(10.5, 1.0 + 0.36 * len(rows)), dpi=DPI, layout="constrained")
     for axis, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         measure = MEASURES[name]
-        starts, ends = [], []
+        base = next((row for row in rows if row.slug == BASELINE and summarise(row.values(name))), None)
+        gain = measure.unit == "dB" and base is not None
+        starts, ends = [0.0], [0.0]
         for place, row in enumerate(rows):
-            summary = summarise(row.values(name))
+            values = row.values(name)
+            summary = summarise(values - base.values(name) if gain and base and len(values) else values)
             if summary is None:
                 axis.text(
                     0,
@@ -58,21 +64,24 @@ def plot_bars(benchmark: Benchmark) -> Figure | None:
                 continue
             std = summary.std or 0.0
             hatch = "///" if row.kind == "oracle" else None
-            starts.append(summary.mean - std)
             axis.barh(place, summary.mean, 0.7, color=colour[row.slug], hatch=hatch, edgecolor="white", linewidth=0)
             axis.errorbar(summary.mean, place, xerr=std, color="#222222", linewidth=1, capsize=3)
+            starts.append(summary.mean - std)
             ends.append(summary.mean + std)
-            label = f"  {number(summary.mean, measure.digits)}"
-            axis.text(ends[-1], place, label, va="center", fontsize=8.5)
-        first = math.floor(min(starts)) - 1 if measure.unit == "dB" else 0  # decibels have no zero to start from
-        width = max(ends) - first
-        axis.set_xlim(first, first + 1.28 * width if width > 0 else first + 1)
+            sign = "+" if gain and summary.mean > 0 else ""
+            label = f"  {sign}{number(summary.mean, measure.digits)}"
+            axis.text(max(0.0, ends[-1]), place, label, va="center", fontsize=8.5)
+        low, width = min(starts), max(ends) - min(starts) or 1.0
+        axis.set_xlim(low - (0.05 * width if low < 0 else 0), max(ends) + 0.28 * width)
         unit = f" ({measure.unit})" if measure.unit else ""
         better = "higher" if measure.higher_is_better else "lower"
-        axis.set_title(f"{measure.label}{unit}, {better} is better", fontsize=10)
+        above = f" above {base.name}" if gain and base else ""
+        axis.set_title(f"{measure.label}{above}{unit}, {better} is better", fontsize=10)
         axis.set_yticks(range(len(rows)), [shown_name(row) for row in rows], fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
         plain(axis, "x")
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.spines["left"].set_visible(low >= 0)
     axis.invert_yaxis()
     return figure
 

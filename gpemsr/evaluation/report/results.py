@@ -37,6 +37,11 @@ class Segmentation(Record):
     adapted_rand: float | None = None
     membrane_f1: float | None = None
 
+    @property
+    def one_object(self) -> bool:
+        """Whether everything became one object, which splits nothing."""
+        return self.voi_split is not None and abs(self.voi_split) < 1e-9
+
 
 class Row(Record):
     """One method, oracle, or the HR sections themselves (``kind: hr``).

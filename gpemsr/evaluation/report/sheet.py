@@ -79,9 +79,9 @@ class Sheet:
         self.figure.text(*place, text, ha="center", va=va, fontsize=size, **style)
 
 
-def outlined_scale_bar(axis: Axes, extent: int, pixel_size: float) -> None:
+def outlined_scale_bar(axis: Axes, extent: int, pixel_size: float, right: bool = False) -> None:
     """A scale bar that shows on bright tissue too."""
-    draw_scale_bar(axis, extent, pixel_size)
+    draw_scale_bar(axis, extent, pixel_size, right)
     for line in axis.lines:
         line.set_path_effects([withStroke(linewidth=6, foreground="black")])
     for text in axis.texts:

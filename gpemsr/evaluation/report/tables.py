@@ -137,13 +137,19 @@ def difference_table(benchmark: Benchmark) -> Table:
             if gap is None:
                 cells += [Cell(DASH), Cell(DASH)]
                 continue
-            text = ("+" if gap.mean > 0 else "") + number(gap.mean, measure.digits)
+            digits = difference_digits(measure)
+            text = ("+" if gap.mean > 0 else "") + number(gap.mean, digits)
             if gap.low is not None and gap.high is not None:
-                text += f" [{bound(gap.low, measure.digits)}, {bound(gap.high, measure.digits)}]"
+                text += f" [{bound(gap.low, digits)}, {bound(gap.high, digits)}]"
             better = gap.clear and (gap.mean > 0) == measure.higher_is_better
             cells += [Cell(text, better), Cell(gap.rival.name, words=True)]
         table.lines.append(Line(row.name, row.kind, cells))
     return table
+
+
+def difference_digits(measure: Measure) -> int:
+    """Decimals of a difference: one more than of the measure, for methods that are close."""
+    return measure.digits + 1
 
 
 def bound(value: float, digits: int) -> str:
@@ -157,9 +163,10 @@ def cost_table(benchmark: Benchmark) -> Table:
     table = Table(
         "Cost",
         "Learned parameters are those that are not frozen. Multiply-adds (MACs) and seconds are of one section, mean ± "
-        "standard deviation over the sections; memory is what is taken at most beyond the loaded network. GPEMSR "
-        "encodes each section once for all windows that it is in; the others see window after window, recurrent ones "
-        "too. Iterations are those of training."
+        "standard deviation over the sections; memory is what is taken at most beyond the loaded network. Seconds are "
+        "by the clock, of one row after the other: on a machine with other work they are rougher than their deviation "
+        "tells. GPEMSR encodes each section once for all windows that it is in; the others see window after window, "
+        "recurrent ones too. Iterations are those of training."
         + (f" Ratio: seconds relative to {reference.name}." if reference else ""),
         [
             "Method",
@@ -244,8 +251,7 @@ def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
     best = {key: _best_figure(methods, segmenter, key) for key in keys if key in JUDGED}
     for row in rows:
         texts = {key: _figure(row, segmenter, key) for key in keys}
-        split = row.segmentation[segmenter].voi_split
-        whole = table.note("Everything is one object.") if split is not None and abs(split) < 1e-9 else None
+        whole = table.note("Everything is one object.") if row.segmentation[segmenter].one_object else None
         cells = [
             Cell(text, row.kind == "method" and text == best.get(key), whole if key == "voi_split" else None)
             for key, text in texts.items()
