@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ class InputError(ValueError):
 
 
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2."""
+    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C 130."""
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
@@ -24,5 +25,8 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 128 + signal.SIGINT
 
     return run

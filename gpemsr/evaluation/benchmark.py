@@ -25,6 +25,7 @@ from gpemsr.errors import InputError
 from gpemsr.evaluation.benchmark_options import HR, BenchmarkOptions, Method, slug
 from gpemsr.evaluation.benchmark_row import failed_row, run_row, stack_of
 from gpemsr.evaluation.fingerprint import fingerprint, hash_of, hash_of_sources
+from gpemsr.evaluation.interrupts import deaf_to_interrupts
 from gpemsr.evaluation.measures import missing_measures
 from gpemsr.evaluation.resolvers import load_network
 from gpemsr.evaluation.segmentation import require
@@ -101,7 +102,8 @@ class Benchmark:
         if row is not None and row.get("of") == of and row["error"] is None:
             return None
         process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of, hashes))
-        process.start()
+        with deaf_to_interrupts():
+            process.start()
         try:
             process.join()
         finally:

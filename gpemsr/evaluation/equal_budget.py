@@ -22,6 +22,7 @@ from gpemsr import register
 from gpemsr.config import check_options
 from gpemsr.errors import InputError
 from gpemsr.evaluation.fingerprint import fingerprint, hash_of
+from gpemsr.evaluation.interrupts import deaf_to_interrupts
 from gpemsr.evaluation.iteration_cost import iteration_seconds
 from gpemsr.evaluation.training_run import end_trainings, train
 from gpemsr.files import replaced
@@ -248,7 +249,9 @@ class EqualBudget:
         found: dict[str, list[float]] = {work: [] for work in missing}
         failed: dict[str, InputError] = {}
         if jobs:
-            with multiprocessing.get_context("spawn").Pool(self.options.workers) as pool:
+            with deaf_to_interrupts():
+                workers = multiprocessing.get_context("spawn").Pool(self.options.workers)
+            with workers as pool:
                 results = pool.imap(_measure, jobs, chunksize=1)
                 for (work, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
                     if isinstance(value, InputError):

@@ -354,16 +354,20 @@ def test_what_a_killed_row_left_is_taken_away(folder, in_this_process):
 
 
 @pytest.mark.slow
-def test_a_terminated_benchmark_takes_its_rows_process_along(folder):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_is_ended_takes_its_rows_process_along(folder, number):
     file = benchmark_file(folder, [BICUBIC])
-    with subprocess.Popen([sys.executable, "-m", "gpemsr.cli.benchmark", "-opt", str(file)]) as process:
+    command = [sys.executable, "-m", "gpemsr.cli.benchmark", "-opt", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
         rows = folder / "out/rows"
         while not list(rows.glob(".bicubic.tmp-*")):
             assert process.poll() is None
             time.sleep(0.02)
         (unfinished,) = rows.glob(".bicubic.tmp-*")
-        process.terminate()
-        assert process.wait() == 128 + signal.SIGTERM
+        os.killpg(process.pid, number) if number == signal.SIGINT else process.terminate()
+        errors = process.communicate()[1]
+        assert process.returncode == 128 + number
+    assert "Traceback" not in errors and ("interrupted" in errors) == (number == signal.SIGINT)
     assert not Path("/proc", unfinished.name.rpartition("-")[2]).exists()
 
 
