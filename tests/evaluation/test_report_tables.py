@@ -202,7 +202,7 @@ def test_headline_of_one_section_has_no_interval(tmp_path):
 
 
 def test_headline_of_one_method_compares_nothing(tmp_path):
-    assert "A, the only method with this measure" in headline(load_benchmark(write_benchmark(tmp_path, [row("A")])))
+    assert "PSNR is known of A alone" in headline(load_benchmark(write_benchmark(tmp_path, [row("A")])))
 
 
 def test_headline_without_any_figures(tmp_path):

@@ -32,7 +32,7 @@ def _measure_clause(methods: list[Row], name: str) -> str | None:
     value = f"{number(summary.mean, measure.digits)}{unit}"
     gap = difference(best, methods, name)
     if gap is None:
-        return f"{best.name}, the only method with this measure, has a {measure.label} of {value}"
+        return f"{measure.label} is known of {best.name} alone, {value}"
     digits = difference_digits(measure)
     by = f"{number(abs(gap.mean), digits)}{unit} {'above' if gap.mean >= 0 else 'below'} {gap.rival.name}"
     if gap.low is None or gap.high is None:
