@@ -358,7 +358,10 @@ def test_what_a_killed_row_left_is_taken_away(folder, in_this_process):
 def test_a_benchmark_that_is_ended_takes_its_rows_process_along(folder, number):
     file = benchmark_file(folder, [BICUBIC])
     command = [sys.executable, "-m", "gpemsr.cli.benchmark", "-opt", str(file)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+    signal.signal(signal.SIGINT, heard)
+    with process:
         rows = folder / "out/rows"
         while not list(rows.glob(".bicubic.tmp-*")):
             assert process.poll() is None
