@@ -1,12 +1,14 @@
-"""Writing whole files, and telling one from another."""
+"""Writing whole files, reading records, and telling one file from another."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from gpemsr.errors import InputError
 
@@ -38,3 +40,12 @@ def sha256(path: Path, progress: Callable[[int], object] = lambda count: None) -
             digest.update(block)
             progress(len(block))
     return digest.hexdigest()
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where it is absent or damaged, so that the work is done again."""
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

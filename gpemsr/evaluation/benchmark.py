@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
@@ -29,7 +28,7 @@ from gpemsr.evaluation.interrupts import deaf_to_interrupts
 from gpemsr.evaluation.measures import missing_measures
 from gpemsr.evaluation.resolvers import load_network
 from gpemsr.evaluation.segmentation import require
-from gpemsr.files import replaced
+from gpemsr.files import read_record, replaced
 
 LIBRARIES = ("gpemsr", "basicsr", "torch", "torchvision", "numpy", "scipy", "scikit-image", "piq", "waterz")
 
@@ -98,8 +97,8 @@ class Benchmark:
         files = [method.options, *method.trainings, *([method.weights] if method.weights else [])] if method else []
         hashes = {file: hash_of(file) for file in files}  # of now: a training may have gone on meanwhile
         of = self._of(method, hashes)
-        row = _read(folder / "row.json")
-        if row is not None and row.get("of") == of and row["error"] is None:
+        row = read_record(folder / "row.json")
+        if row.get("of") == of and row["error"] is None:
             return None
         process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of, hashes))
         with deaf_to_interrupts():
@@ -110,8 +109,8 @@ class Benchmark:
             if process.is_alive():
                 process.terminate()
                 process.join()
-        row = _read(folder / "row.json")
-        if process.exitcode or row is None or row.get("of") != of:
+        row = read_record(folder / "row.json")
+        if process.exitcode or row.get("of") != of:
             code = process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             folder.mkdir(exist_ok=True)
@@ -185,14 +184,6 @@ def machine() -> str:
         lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
     return f"{os.cpu_count()} cores, {model}"
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    """A JSON file; None if it is absent or damaged."""
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _version(library: str) -> str | None:

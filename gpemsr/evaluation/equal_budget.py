@@ -25,7 +25,7 @@ from gpemsr.evaluation.fingerprint import fingerprint, hash_of
 from gpemsr.evaluation.interrupts import deaf_to_interrupts
 from gpemsr.evaluation.iteration_cost import iteration_seconds
 from gpemsr.evaluation.training_run import end_trainings, train
-from gpemsr.files import replaced
+from gpemsr.files import read_record, replaced
 from gpemsr.option_checks import Place, check_path, check_schema, check_section
 from gpemsr.options import read_options, to_plain
 from gpemsr.schema import OptionSection, PositiveInt
@@ -241,7 +241,7 @@ class EqualBudget:
         that they start from alone are measured once.
         """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
-        known = _read(file)
+        known = read_record(file)
         works = {name: fingerprint({**options, "name": "", "path": {}}) for name, options in self.stages.items()}
         seconds = {entry["of"]: entry["seconds"] for entry in known.values()}
         missing = {work: self.stages[name] for name, work in works.items() if work not in seconds}
@@ -280,7 +280,7 @@ class EqualBudget:
             of = fingerprint([of, options, self._data])  # a change of a stage changes those after it
             record = self.folder / "trainings" / f"{name}.json"
             with self._locks[name]:
-                if _read(record).get("of") == of:
+                if read_record(record).get("of") == of:
                     continue
                 file = self.folder / "options" / f"{name}.yml"
                 text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
@@ -304,15 +304,6 @@ def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         deeper = isinstance(value, Mapping) and isinstance(section.get(key), Mapping)
         changed[key] = merged(section[key], value) if deeper else value
     return changed
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where it is absent or damaged, so that the work is done again."""
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _measure(job: tuple[str, dict[str, Any], str, int]) -> float | InputError:

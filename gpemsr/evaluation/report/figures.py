@@ -42,11 +42,9 @@ def _stacks(benchmark: Benchmark, hr: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _plots(benchmark: Benchmark, hr: np.ndarray | None, stacks: dict[str, np.ndarray]) -> list[Picture]:
-    spread = (
-        "Bars are means over the sections, PSNR's of what is gained over bicubic, whiskers the standard deviation"
-        if any(row.slug == BASELINE for row in benchmark.scored)
-        else "Bars are means over the sections, whiskers the standard deviation"
-    )
+    gained = any(row.slug == BASELINE for row in benchmark.scored)
+    gain = ", PSNR's of what is gained over bicubic" if gained else ""
+    spread = f"Bars are means over the sections{gain}, whiskers the standard deviation"
     hatched = "; oracles are hatched." if benchmark.oracles else "."
     made = []
     if figure := plot_bars(benchmark):

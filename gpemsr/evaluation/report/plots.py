@@ -45,12 +45,12 @@ def plot_bars(benchmark: Benchmark) -> Figure | None:
     figure = Figure(figsize=(10.5, 1.0 + 0.36 * len(rows)), dpi=DPI, layout="constrained")
     for axis, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         measure = MEASURES[name]
-        base = next((row for row in rows if row.slug == BASELINE and summarise(row.values(name))), None)
-        gain = measure.unit == "dB" and base is not None
+        known = [row for row in rows if row.slug == BASELINE and summarise(row.values(name))]
+        base = known[0] if known and measure.unit == "dB" else None
         starts, ends = [0.0], [0.0]
         for place, row in enumerate(rows):
             values = row.values(name)
-            summary = summarise(values - base.values(name) if gain and base and len(values) else values)
+            summary = summarise(values - base.values(name) if base and len(values) else values)
             if summary is None:
                 axis.text(
                     0,
@@ -68,14 +68,14 @@ def plot_bars(benchmark: Benchmark) -> Figure | None:
             axis.errorbar(summary.mean, place, xerr=std, color="#222222", linewidth=1, capsize=3)
             starts.append(summary.mean - std)
             ends.append(summary.mean + std)
-            sign = "+" if gain and summary.mean > 0 else ""
+            sign = "+" if base and summary.mean > 0 else ""
             label = f"  {sign}{number(summary.mean, measure.digits)}"
             axis.text(max(0.0, ends[-1]), place, label, va="center", fontsize=8.5)
         low, width = min(starts), max(ends) - min(starts) or 1.0
         axis.set_xlim(low - (0.05 * width if low < 0 else 0), max(ends) + 0.28 * width)
         unit = f" ({measure.unit})" if measure.unit else ""
         better = "higher" if measure.higher_is_better else "lower"
-        above = f" above {base.name}" if gain and base else ""
+        above = f" above {base.name}" if base else ""
         axis.set_title(f"{measure.label}{above}{unit}, {better} is better", fontsize=10)
         axis.set_yticks(range(len(rows)), [shown_name(row) for row in rows], fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
