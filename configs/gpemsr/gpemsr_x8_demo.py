@@ -43,11 +43,11 @@ val_dataloader = dict(
         dataroot_lq="demo/data/demo_test_lr_x8.lmdb",
     ),
 )
-train_cfg = dict(max_iters=350, val_interval=175)
+train_cfg = dict(max_iters=900, val_interval=300)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type="Adam", lr=1e-3, betas=(0.9, 0.99)))
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=1 / 50, begin=0, end=50),
-    dict(type="CosineRestartLR", by_epoch=False, periods=[350], restart_weights=[1], eta_min=1e-6),
+    dict(type="CosineRestartLR", by_epoch=False, periods=[900], restart_weights=[1], eta_min=1e-6),
 ]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=175))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=300))
 custom_hooks = [dict(type="EMAHook", momentum=0.01), dict(type="BasicSRCheckpointHook")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,7 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         write_options(arguments.options / f"{name}.yml", out)
         seconds[name] = train(name, out).seconds
-    evaluate(arguments, names[-1], seconds)
+    gain = evaluate(arguments, names[-1], seconds)
+    if gain <= 0:
+        print(
+            f"error: GPEMSR is {-gain:.2f} dB below bicubic interpolation on the held-back sections: train for longer, "
+            f"on more sections or with another manual_seed (change a copy of {arguments.options}, see --options)",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 
@@ -158,8 +166,12 @@ def write_options(source: Path, out: Path) -> None:
     (folder / source.name).write_text(yaml.safe_dump(options, sort_keys=False))
 
 
-def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]) -> None:
-    """Super-resolve the held-back sections; write ``sr.tif``, ``scores.csv``, ``results.md``, ``comparison.png``."""
+def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]) -> float:
+    """Super-resolve the held-back sections; write ``sr.tif``, ``scores.csv``, ``results.md``, ``comparison.png``.
+
+    Returns:
+        Mean PSNR minus that of bicubic interpolation, dB.
+    """
     from gpemsr import register
 
     register()
@@ -208,6 +220,7 @@ def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]
         plot_comparison(gains[len(gains) // 2], file, pixel_size, arguments.note)
     print(text)
     print(f"Written: {out / 'sr.tif'}, {out / 'comparison.png'}, {out / 'results.md'}, {out / 'scores.csv'}")
+    return float(np.mean([r.scores["psnr"] - r.scores["psnr_bicubic"] for r in results]))
 
 
 def report(rows: list[list], used: int, num_codes: int, perplexity: float, seconds: dict[str, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from basicsr.losses import build_loss
@@ -11,7 +12,7 @@ from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import nn
 
-from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.archs.gpemsr_arch import GPEMSR, enlarge
 from gpemsr.archs.perceptual import EncoderFeatures
 from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
@@ -19,6 +20,7 @@ from gpemsr.checkpoints import load_network_state
 from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import StageModel
+from gpemsr.models.start_watch import StartWatch
 from gpemsr.schema import TrainOptions
 
 AVERAGED = "params_ema"  # weights to go on from
@@ -113,6 +115,8 @@ class GPEMSRModel(StageModel, VideoBaseModel):
             if path.get("pretrain_prior"):
                 load_prior(net, path["pretrain_prior"])
         super().init_training_settings()
+        if path.get("pretrain_prior") and hasattr(self, "net_g_ema") and not path.get("resume_state"):
+            load_prior(self.net_g_ema, path["pretrain_prior"])
         self.cri_contextual = None
         options = self.opt["train"].get("contextual_opt")
         if options:
@@ -120,10 +124,12 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         self.attention = None
         if isinstance(net.fusion, ThreeDAFusion):
             net.fusion.gate.register_forward_hook(self.watch_attention)
+        self.start_watch = StartWatch(self.opt["train"]["total_iter"])
 
     def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:
         """Keep the mean weight of the sections, (b, t, 1, h, w) of 0 to 1, for the log: near 0, learning is over."""
-        self.attention = weights.detach().mean()
+        if torch.is_grad_enabled():
+            self.attention = weights.detach().mean()
 
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
@@ -140,11 +146,16 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         if self.attention is not None:
             losses["attention"] = self.attention
         self.log_dict = self.reduce_loss_dict(losses)
+        if current_iter == self.start_watch.first:
+            self.watch_start(current_iter)
 
     def start_validation(self) -> None:
-        """Encode the sections anew, with the weights of now."""
+        """Encode the sections anew, with the current weights; forget the HR sections of the last step."""
         net = self.net_g_ema if hasattr(self, "net_g_ema") else self.get_bare_model(self.net_g)
         self.section_cache = SectionCache(net)
+        self.gains: list[torch.Tensor] = []
+        if hasattr(self, "gt"):
+            del self.gt
 
     def test(self) -> None:
         """Super-resolve the centre section of ``lq`` (1, t, 1, h, w)."""
@@ -152,6 +163,29 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         net.eval()
         self.output = self.section_cache.reconstruct(self.lq)
         net.train(self.is_train)
+        if hasattr(self, "gt"):
+            bilinear = enlarge(self.lq[:, net.centre], net.scale)
+            self.gains.append(psnr(self.output, self.gt) - psnr(bilinear, self.gt))
+
+    def validation_scalars(self) -> Mapping[str, float]:
+        """Mean PSNR of the sections minus that of their bilinear images (dB)."""
+        return {"psnr_above_bilinear": torch.stack(self.gains).mean().item()} if self.gains else {}
+
+    def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
+        """Validate; warn once of a training that is still at its start, see :class:`StartWatch`."""
+        super().validation(dataloader, current_iter, tb_logger, save_img)
+        if self.is_train:
+            self.start_watch.gain = self.validation_scalars().get("psnr_above_bilinear")
+            self.watch_start(int(current_iter))
+
+    def watch_start(self, current_iter: int) -> None:
+        """Warn if the training has not left its start."""
+        self.start_watch.check(current_iter, None if self.attention is None else self.attention.item())
+
+
+def psnr(image: torch.Tensor, gt: torch.Tensor) -> torch.Tensor:
+    """PSNR (dB) of images in [0, 1], not rounded; of what is out of range too."""
+    return -10 * (image.clamp(0, 1) - gt).square().mean().clamp(min=1e-10).log10()
 
 
 def brings_published(path: Mapping) -> bool:

@@ -1,11 +1,13 @@
 """``gpemsr-demo`` on small stacks with small networks."""
 
+import contextlib
 import csv
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import yaml
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -57,12 +59,13 @@ def write_options(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A folder in which the demo has run on a stack of 16 bits."""
+    """A folder in which the demo has run on a stack of 16 bits; after two iterations it is not above bicubic."""
     folder = tmp_path_factory.mktemp("demo")
     write_stack(folder / "stack.tif", np.uint16)
     options = write_options(folder / "options")
     command = ["--data", str(folder / "stack.tif"), "--options", str(options), "--out", str(folder / "out")]
-    assert demo.main([*command, "--note", "EM data: mine"]) == 0
+    with (folder / "stderr").open("w") as errors, contextlib.redirect_stderr(errors):
+        assert demo.main([*command, "--note", "EM data: mine"]) == 1
     return folder
 
 
@@ -90,6 +93,31 @@ def test_scores_of_each_held_back_section_and_their_mean(finished):
     table = (finished / "out" / "results.md").read_text()
     assert f"| mean | {float(mean['psnr_bicubic']):.2f} | {float(mean['psnr']):.2f} |" in table
     assert "of 16 codes used" in table and "| stage3_x8 | " in table
+
+
+@pytest.mark.slow
+def test_above_bicubic_it_ends_well(tmp_path):
+    """A pattern finer than an LR pixel, always the same, is soon learned."""
+    y, x = np.ogrid[:80, :72]
+    dots = 100 + 50 * (abs(y % 8 - 3.5) < 2) * (abs(x % 8 - 3.5) < 2)
+    tifffile.imwrite(tmp_path / "stack.tif", np.repeat(dots[None], 10, 0).astype(np.uint8))
+    options = write_options(tmp_path / "options")
+    file = options / "stage3_x8.yml"
+    stage3 = yaml.safe_load(file.read_text())
+    stage3["train"] |= {"total_iter": 80, "optim_g": {"type": "Adam", "lr": 0.003}, "contextual_opt": None}
+    file.write_text(yaml.safe_dump(stage3))
+    command = ["--data", str(tmp_path / "stack.tif"), "--options", str(options), "--out", str(tmp_path / "out")]
+    assert demo.main(command) == 0
+    mean = scores(tmp_path / "out")[-1]
+    assert float(mean["psnr"]) > float(mean["psnr_bicubic"])
+
+
+@pytest.mark.slow
+def test_below_bicubic_one_line_says_so_and_what_to_do(finished):
+    mean = scores(finished / "out")[-1]
+    assert float(mean["psnr"]) < float(mean["psnr_bicubic"])
+    [line] = [line for line in (finished / "stderr").read_text().splitlines() if line.startswith("error")]
+    assert "dB below bicubic" in line and "train for longer" in line
 
 
 @pytest.mark.slow

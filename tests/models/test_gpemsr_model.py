@@ -111,6 +111,28 @@ def test_averaged_weights_follow_and_the_prior_is_there_at_once(make_stage):
         torch.testing.assert_close(averaged[name], (before[name] + value) / 2)
 
 
+def test_averaged_weights_have_the_prior_that_path_names_beside_other_weights_too(make_stage):
+    stage = make_stage(3, ema_decay=0.5)
+    stage.model().save(0, 1)
+    prior = torch.load(stage.folder / "prior.pth", weights_only=True)["params"]
+    for value in prior.values():
+        value.add_(1) if value.is_floating_point() else None
+    torch.save({"params": prior}, stage.folder / "prior.pth")
+    stage.options["path"]["pretrain_network_g"] = str(stage.folder / "models" / "net_g_1.pth")
+    model = stage.model()
+    for net in (model.net_g, model.net_g_ema):
+        assert all(torch.equal(value, prior[key]) for key, value in net.prior.state_dict().items())
+
+
+def test_a_training_still_at_the_bilinear_image_is_told(stage):
+    model = stage.model()
+    torch.nn.init.zeros_(model.net_g.conv_last.weight)
+    torch.nn.init.zeros_(model.net_g.conv_last.bias)
+    events = stage.validate(model)
+    assert events.Scalars("metrics/V/psnr_above_bilinear")[0].value == 0
+    assert model.start_watch.has_warned
+
+
 def test_validation_writes_metrics_and_a_picture_and_encodes_each_section_once(make_stage):
     stage = make_stage(3)
     model = stage.model()
