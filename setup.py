@@ -22,7 +22,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["gpemsr", "gpemsr.*"]),
-    package_data={"gpemsr.evaluation.report": ["templates/*.jinja"]},
+    package_data={"gpemsr.benchmark.report": ["templates/*.jinja"]},
     install_requires=[
         "basicsr==1.4.2",
         "einops>=0.7",
@@ -59,8 +59,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "gpemsr-train=gpemsr.train:main",
-            "gpemsr-test=gpemsr.test:main",
+            "gpemsr-train=gpemsr.cli.train:main",
+            "gpemsr-test=gpemsr.cli.test:main",
             "gpemsr-lmdb=gpemsr.cli.lmdb:main",
             "gpemsr-convert=gpemsr.cli.convert:main",
             "gpemsr-phantom=gpemsr.cli.phantom:main",

@@ -10,7 +10,7 @@ from pathlib import Path
 here = Path(__file__).resolve().parent
 sys.path[:] = [str(here.parent), *(entry for entry in sys.path if Path(entry).resolve() != here)]
 
-from gpemsr.train import main  # noqa: E402
+from gpemsr.cli.train import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -26,9 +26,9 @@ import yaml
 from tqdm import tqdm
 
 from gpemsr import register
+from gpemsr.benchmark.training_run import train
 from gpemsr.cli import demo
-from gpemsr.evaluation.training_run import train
-from gpemsr.options import read_options, to_plain
+from gpemsr.options.read import read_options, to_plain
 
 EARLY = 150  # iterations at which every run must have left the bilinear image
 STAGES = ("stage1", "stage2_x8", "stage3_x8")
@@ -146,7 +146,7 @@ def bicubic_psnr(out: Path) -> float:
     register()
     from basicsr.data import build_dataset
 
-    from gpemsr.evaluation.held_back import score, upscale_bicubic
+    from gpemsr.volume.held_back import score, upscale_bicubic
 
     options = yaml.safe_load((out / "options" / "stage3_x8.yml").read_text())["datasets"]["val"]
     roots = {key: str(out / options[key]) for key in ("dataroot_gt", "dataroot_lq")}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gpemsr.archs.lifted import SINGLE
-from gpemsr.options import read_options, to_plain
+from gpemsr.options.read import read_options, to_plain
 
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
 TINY = {

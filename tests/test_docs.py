@@ -21,8 +21,10 @@ import yaml
 from rivals import TINY, needs_mmagic
 from tiny_stages import NETWORKS
 
-import gpemsr.test
-import gpemsr.train
+import gpemsr.cli.test
+import gpemsr.cli.train
+from gpemsr.benchmark.equal_budget import BudgetOptions
+from gpemsr.benchmark.options import BenchmarkOptions
 from gpemsr.cli import (
     benchmark,
     benchmark_train,
@@ -35,10 +37,8 @@ from gpemsr.cli import (
     train_mmagic,
 )
 from gpemsr.compat import importable_basicsr
-from gpemsr.evaluation.benchmark_options import BenchmarkOptions
-from gpemsr.evaluation.equal_budget import BudgetOptions
-from gpemsr.option_checks import Place, check_schema
-from gpemsr.options import read_options, to_plain
+from gpemsr.options.place import Place, check_schema
+from gpemsr.options.read import read_options, to_plain
 
 with importable_basicsr():
     from basicsr.utils.logger import initialized_logger
@@ -47,8 +47,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 RUN_ELSEWHERE = {"checkpoints.md", "mmagic.md"}
 COMMANDS = {
-    "gpemsr-train": gpemsr.train.main,
-    "gpemsr-test": gpemsr.test.main,
+    "gpemsr-train": gpemsr.cli.train.main,
+    "gpemsr-test": gpemsr.cli.test.main,
     "gpemsr-lmdb": lmdb.main,
     "gpemsr-convert": convert.main,
     "gpemsr-phantom": phantom.main,

@@ -84,7 +84,7 @@ def video_options(model_type: str) -> dict:
 
 
 if __name__ == "__main__":
-    from gpemsr.train import main
+    from gpemsr.cli.train import main
 
     register_tiny_video()
     sys.exit(main())

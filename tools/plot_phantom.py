@@ -12,8 +12,8 @@ import tifffile
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from gpemsr.data.phantom import make_phantom
 from gpemsr.errors import InputError, command
+from gpemsr.phantom.stack import make_phantom
 
 PANEL, GAP, LABEL = 280, 6, 20
 CREDIT = "EM data: FIB-25, FlyEM / Janelia, CC BY"

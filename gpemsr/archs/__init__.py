@@ -3,6 +3,6 @@
 Importing this package imports BasicSR and registers every ``*_arch.py`` of it.
 """
 
-from gpemsr.registration import import_members
+from gpemsr import import_members
 
 import_members(__name__)

@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.blocks import conv3, pad_to_multiple
-from gpemsr.archs.checks import OptionChecked, check_nested, check_positive
 from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
 from gpemsr.archs.gpemsr_start import start_weights
 from gpemsr.archs.indexer_arch import LatentIndexer
@@ -23,6 +22,7 @@ from gpemsr.archs.pod import PODAlignment
 from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.vqgan_arch import DOWNSAMPLING
 from gpemsr.archs.weights import DOWNLOAD
+from gpemsr.options.networks import OptionChecked, check_nested, check_positive
 
 PERCEPTUAL = ("vgg19", "vqgan")
 MULTIPLE = 4  # the alignment pyramid halves the LR size twice

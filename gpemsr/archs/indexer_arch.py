@@ -11,8 +11,8 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
 from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple
-from gpemsr.archs.checks import OptionChecked, check_nested, check_positive, check_widths
 from gpemsr.archs.vqgan_arch import CHANNELS, DOWNSAMPLING, VQGAN
+from gpemsr.options.networks import OptionChecked, check_nested, check_positive, check_widths
 
 
 @dataclass

@@ -20,10 +20,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.blocks import conv3, pad_to_multiple
-from gpemsr.archs.checks import check_positive
 from gpemsr.archs.deform_conv import DeformConv
 from gpemsr.archs.flow import PUBLISHED_LEVELS, SectionFlow
 from gpemsr.archs.gpemsr_arch import enlarge
+from gpemsr.options.networks import check_positive
 
 TOOLBOX_SCALE = 4
 SCALES = (4, 8, 16)

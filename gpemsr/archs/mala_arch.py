@@ -9,8 +9,8 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from gpemsr.archs.checks import OptionChecked, check_positive
 from gpemsr.archs.volume_padding import pad_to_multiple
+from gpemsr.options.networks import OptionChecked, check_positive
 
 POOL = (1, 3, 3)  # z, y, x: sections are thick
 NUM_POOL = 3
@@ -24,7 +24,7 @@ class MALAUNet(OptionChecked, nn.Module):
     ``num_feat * inc_factor**k`` features. The published network convolves without padding and gives back a
     smaller volume; this one pads its convolutions with zeros, so that the output is as large as the input and
     volumes of any size fit. Values near the edge of a block have seen less context: predict with overlapping blocks
-    (:mod:`gpemsr.evaluation.affinities`).
+    (:mod:`gpemsr.segmentation.prediction`).
 
     Args:
         num_feat: features of the first level.

@@ -8,7 +8,7 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from gpemsr.archs.checks import OptionChecked, check_widths
+from gpemsr.options.networks import OptionChecked, check_widths
 
 CHANNELS = [64, 128, 256, 512]
 

@@ -9,8 +9,8 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
-from gpemsr.archs.checks import OptionChecked, check_widths
 from gpemsr.archs.volume_padding import pad_to_multiple
+from gpemsr.options.networks import OptionChecked, check_widths
 
 CHANNELS = [28, 36, 48, 64, 80]
 POOL = (1, 2, 2)  # z, y, x: sections are thick

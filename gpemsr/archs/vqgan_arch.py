@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
-from gpemsr.archs.checks import OptionChecked, check_positive, check_widths
+from gpemsr.options.networks import OptionChecked, check_positive, check_widths
 
 DOWNSAMPLING = 16  # HR pixels per latent vector and axis
 CHANNELS = [64, 64, 128, 256, 512]

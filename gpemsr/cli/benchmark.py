@@ -26,9 +26,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit code: 0, or 1 if a row has no figures."""
     arguments = parser().parse_args(argv)
-    from gpemsr.evaluation.benchmark import Benchmark
-    from gpemsr.evaluation.benchmark_options import read_benchmark
-    from gpemsr.evaluation.report import write_report
+    from gpemsr.benchmark.benchmark import Benchmark
+    from gpemsr.benchmark.options import read_benchmark
+    from gpemsr.benchmark.report import write_report
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the row's process ends too
     options = read_benchmark(arguments.opt)

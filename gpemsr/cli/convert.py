@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{out}: no such folder")
     if arguments.options and not arguments.to_authors:
         raise InputError("--options fits with --to-authors only")
-    from gpemsr import checkpoint_files, checkpoints
+    from gpemsr.checkpoints import files as checkpoint_files
+    from gpemsr.checkpoints import loading as checkpoints
 
     loaded = checkpoint_files.read_checkpoint(arguments.file)
     try:
@@ -86,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
 def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dict]:
     import yaml
 
-    from gpemsr import checkpoints
+    from gpemsr.checkpoints import loading as checkpoints
 
     comparison = checkpoints.compare(state)
     options = comparison.options
@@ -101,7 +102,7 @@ def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dic
 def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
     """``network_g`` of the option file or, without one, of the metadata of a converted file."""
     if option_file:
-        from gpemsr.options import read_options
+        from gpemsr.options.read import read_options
 
         options = read_options(option_file).get("network_g")
         if not isinstance(options, dict) or "type" not in options:

@@ -12,10 +12,10 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
+from gpemsr.benchmark.training_run import train
 from gpemsr.errors import InputError, command
-from gpemsr.evaluation.training_run import train
 from gpemsr.files import replaced
-from gpemsr.options import read_options, to_plain
+from gpemsr.options.read import read_options, to_plain
 
 PHANTOM_SHAPE = (40, 384, 384)
 MAX_SECTIONS = 64
@@ -104,7 +104,7 @@ def make_data(arguments: argparse.Namespace, crop: int) -> None:
         InputError: the stack has too few sections, or sections smaller than ``crop`` HR pixels.
     """
     from gpemsr.cli import lmdb, phantom
-    from gpemsr.data.volume_reader import open_volume
+    from gpemsr.data.volumes.reader import open_volume
 
     data = arguments.data
     if data is None:
@@ -180,11 +180,11 @@ def evaluate(arguments: argparse.Namespace, name: str, seconds: dict[str, float]
     from basicsr.archs import build_network
     from basicsr.data import build_dataset
 
-    from gpemsr.checkpoints import load_network_state
+    from gpemsr.benchmark.comparison import plot_comparison
+    from gpemsr.checkpoints.loading import load_network_state
     from gpemsr.data.section_store import open_section_store
-    from gpemsr.data.volume_writer import TiffStackWriter
-    from gpemsr.evaluation.comparison import plot_comparison
-    from gpemsr.evaluation.held_back import HeldBackSections
+    from gpemsr.data.volumes.writer import TiffStackWriter
+    from gpemsr.volume.held_back import HeldBackSections
 
     out = arguments.out
     options = yaml.safe_load((out / "options" / f"{name}.yml").read_text())

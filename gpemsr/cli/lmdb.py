@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(arguments.input) != 1:
         raise InputError(f"{len(arguments.input)} inputs; one fits (see gpemsr-lmdb -h)")
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
-    from gpemsr.data.volume_reader import open_volume
+    from gpemsr.data.volumes.reader import open_volume
 
     source = arguments.input[0]
     name = arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.split(".")[0])

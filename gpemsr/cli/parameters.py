@@ -41,8 +41,8 @@ def row(file: str) -> tuple[str, ...]:
         InputError: it has no network, or one that cannot be built.
     """
     from gpemsr import register
-    from gpemsr.evaluation.cost import count_parameters
-    from gpemsr.options import read_options
+    from gpemsr.benchmark.cost import count_parameters
+    from gpemsr.options.read import read_options
 
     options = read_options(file)
     section = options.get("network_g")
@@ -63,8 +63,8 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     """
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    from gpemsr.checkpoints import weightless
-    from gpemsr.option_checks import PATH_KEY, Place, check_call, check_registered
+    from gpemsr.checkpoints.loading import weightless
+    from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered
 
     bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
     place = Place(file, "network_g")

@@ -69,8 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     amounts = {n: getattr(arguments, n) for n in ("jitter", "drift", "blur", "dose")}
     from tqdm import tqdm
 
-    from gpemsr.data.phantom import check_phantom, phantom_sections
-    from gpemsr.data.volume_writer import TiffStackWriter
+    from gpemsr.data.volumes.writer import TiffStackWriter
+    from gpemsr.phantom.stack import check_phantom, phantom_sections
 
     shape, voxel_size = tuple(arguments.shape), tuple(arguments.voxel_size)
     what = (shape, voxel_size, arguments.seed)

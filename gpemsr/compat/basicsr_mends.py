@@ -227,13 +227,13 @@ def parse_options_safely() -> None:
     """Let option files and ``--force_yml`` be data only, and take torchrun's spelling ``--local-rank``.
 
     BasicSR reads files with PyYAML's full loader and ``--force_yml`` by ``exec`` and ``eval``: both run code
-    from a file or a shell history. See :mod:`gpemsr.options` for what is read instead.
+    from a file or a shell history. See :mod:`gpemsr.options.read` for what is read instead.
     """
     import basicsr.test
     import basicsr.train
     import basicsr.utils.options
 
-    from gpemsr.options import override, read_options, split_force_yml
+    from gpemsr.options.read import override, read_options, split_force_yml
 
     def make(original: Callable) -> Callable:
         def parse_options(root_path, is_train=True):

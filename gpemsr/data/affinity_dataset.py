@@ -14,12 +14,12 @@ from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
-from gpemsr.data.id_volume import CREMI_IDS, read_ids
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
-from gpemsr.data.volume_reader import open_volume
+from gpemsr.data.volumes.ids import CREMI_IDS, read_ids
+from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
-from gpemsr.schema import LoaderOptions, NonNegativeInt, PositiveInt
+from gpemsr.options.schema import LoaderOptions, NonNegativeInt, PositiveInt
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY

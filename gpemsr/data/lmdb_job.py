@@ -13,7 +13,7 @@ from gpemsr import __version__
 from gpemsr.data.degradations import EM_DEFAULTS, Kind, check_degradation, degrade, load
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.section_store import open_section_store
-from gpemsr.data.volume import Volume
+from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 
 Range = tuple[int | None, int | None]

@@ -10,7 +10,14 @@ from pydantic import Field, ValidationError
 
 from gpemsr.data.degradations import EM_DEFAULTS
 from gpemsr.errors import InputError
-from gpemsr.schema import DatasetOptions, LoaderOptions, NonNegativeFloat, NonNegativeInt, OptionSection, PositiveInt
+from gpemsr.options.schema import (
+    DatasetOptions,
+    LoaderOptions,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OptionSection,
+    PositiveInt,
+)
 
 PRIOR_FACTOR = 16  # HR pixels per latent vector of the prior (stage I), along y and x
 

@@ -13,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from gpemsr.data.numbered_files import numbered_images, read_image, read_image_header
-from gpemsr.data.volume import check_voxel_size
+from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
+from gpemsr.data.volumes.volume import check_voxel_size
 from gpemsr.errors import InputError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.section_options import check_num_frame
 from gpemsr.data.section_pair_dataset import SectionPairDataset, SectionPairOptions
-from gpemsr.schema import PositiveInt
+from gpemsr.options.schema import PositiveInt
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY

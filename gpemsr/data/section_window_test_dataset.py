@@ -13,7 +13,7 @@ from gpemsr.compat import importable_basicsr
 from gpemsr.data.section_options import PairOptions, check_num_frame, check_pair, parse_options
 from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_sampling import section_key, to_tensor
-from gpemsr.schema import PositiveInt
+from gpemsr.options.schema import PositiveInt
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY

@@ -3,6 +3,6 @@
 Importing this package imports BasicSR and registers every ``*_loss.py`` of it.
 """
 
-from gpemsr.registration import import_members
+from gpemsr import import_members
 
 import_members(__name__)

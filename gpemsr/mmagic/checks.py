@@ -7,10 +7,10 @@ from typing import Any
 
 from mmagic.registry import DATASETS, MODELS
 
-from gpemsr.inputs import check_checkpoints
+from gpemsr.checkpoints.inputs import check_checkpoints
 from gpemsr.mmagic.editor import GPEMSREditor
 from gpemsr.models.gpemsr_model import GPEMSRModel
-from gpemsr.option_checks import (
+from gpemsr.options.place import (
     Place,
     check_call,
     check_own,

@@ -10,10 +10,10 @@ from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.logging import MMLogger
 
-from gpemsr.checkpoints import load_network_state
+from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.gpemsr_model import attach_features, load_prior
-from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import lay_out
+from gpemsr.volume.section_cache import SectionCache
 
 
 def to_8bit(img: torch.Tensor) -> torch.Tensor:

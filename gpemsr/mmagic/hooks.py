@@ -9,7 +9,7 @@ from typing import Any
 from mmagic.registry import HOOKS
 from mmengine.hooks import Hook
 
-from gpemsr.checkpoint_files import State, save_checkpoint
+from gpemsr.checkpoints.files import State, save_checkpoint
 
 GENERATOR = "generator."
 

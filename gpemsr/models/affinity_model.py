@@ -12,11 +12,11 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from pydantic import Field
 
 from gpemsr.errors import InputError
-from gpemsr.evaluation.affinities import BLOCK, CONTEXT, predict_affinities
-from gpemsr.evaluation.membranes import membrane_f1
-from gpemsr.evaluation.segmentation import SEED_DISTANCE, THRESHOLDS, best_segmentation, require
 from gpemsr.models.stage_base import StageModel
-from gpemsr.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
+from gpemsr.options.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
+from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS, best_segmentation, require
+from gpemsr.segmentation.membranes import membrane_f1
+from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
 
 
 class AffinityTrainOptions(TrainOptions):

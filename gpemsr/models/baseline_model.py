@@ -12,7 +12,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 from gpemsr.archs.baselines_arch import RIVALS, Bicubic
 from gpemsr.archs.lifted import RECURRENT, Rival
 from gpemsr.models.stage_base import StageModel
-from gpemsr.schema import TrainOptions
+from gpemsr.options.schema import TrainOptions
 
 
 class BaselineTrainOptions(TrainOptions):

@@ -16,12 +16,12 @@ from gpemsr.archs.gpemsr_arch import GPEMSR, enlarge
 from gpemsr.archs.perceptual import EncoderFeatures
 from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
-from gpemsr.checkpoints import load_network_state
+from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.losses.contextual_loss import ContextualLoss
-from gpemsr.models.section_cache import SectionCache
 from gpemsr.models.stage_base import StageModel
 from gpemsr.models.start_watch import StartWatch
-from gpemsr.schema import TrainOptions
+from gpemsr.options.schema import TrainOptions
+from gpemsr.volume.section_cache import SectionCache
 
 AVERAGED = "params_ema"  # weights to go on from
 CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4

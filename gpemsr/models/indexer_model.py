@@ -11,9 +11,9 @@ from basicsr.losses import build_loss
 from basicsr.utils.registry import MODEL_REGISTRY
 from pydantic import Field
 
-from gpemsr.checkpoints import load_network_state
+from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.stage_base import StageModel
-from gpemsr.schema import TrainOptions
+from gpemsr.options.schema import TrainOptions
 
 
 class IndexerTrainOptions(TrainOptions):

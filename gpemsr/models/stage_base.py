@@ -10,7 +10,7 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from torch.nn import functional as F
 
-from gpemsr.checkpoints import load_network_state
+from gpemsr.checkpoints.loading import load_network_state
 
 
 class StageModel(SRModel):

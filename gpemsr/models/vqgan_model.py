@@ -11,9 +11,9 @@ from basicsr.losses import build_loss
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import distributed
 
-from gpemsr.models.codebook_usage import CodebookUsage
+from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.models.stage_base import StageModel
-from gpemsr.schema import NonNegativeFloat, NonNegativeInt, PositiveInt, TrainOptions
+from gpemsr.options.schema import NonNegativeFloat, NonNegativeInt, PositiveInt, TrainOptions
 
 
 class VQGANTrainOptions(TrainOptions):

@@ -13,7 +13,7 @@ from rivals import demo_file, needs_mmagic
 from tiny_stages import write_sections
 
 import gpemsr
-from gpemsr.evaluation.held_back import upscale_bicubic
+from gpemsr.volume.held_back import upscale_bicubic
 
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402
@@ -46,7 +46,7 @@ BLOCKED = """
 import sys
 for name in ("mmagic", "mmcv", "mmengine"):
     sys.modules[name] = None  # its import fails as if it were not installed
-import gpemsr, gpemsr.train
+import gpemsr, gpemsr.cli.train
 gpemsr.register()
 from basicsr.archs import build_network
 for name in ("SectionTDAN", "SectionBasicVSRPlusPlus"):
@@ -54,7 +54,7 @@ for name in ("SectionTDAN", "SectionBasicVSRPlusPlus"):
         build_network({"type": name, "scale": 8})
     except ValueError as error:
         print(error)
-print(gpemsr.train.main(["-opt", "tdan.yml"]), gpemsr.train.main(["-opt", "edsr.yml"]))
+print(gpemsr.cli.train.main(["-opt", "tdan.yml"]), gpemsr.cli.train.main(["-opt", "edsr.yml"]))
 """
 
 

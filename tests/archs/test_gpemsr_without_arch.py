@@ -7,8 +7,8 @@ from tiny_stages import without_gradient
 
 from gpemsr.archs.gpemsr_without_arch import PARTS, GPEMSRWithout
 from gpemsr.losses.contextual_loss import ContextualLoss
-from gpemsr.models.section_cache import SectionCache
-from gpemsr.option_checks import Place, check_call
+from gpemsr.options.place import Place, check_call
+from gpemsr.volume.section_cache import SectionCache
 
 OPTIONS = {**{key: value for key, value in TINY.items() if key != "type"}, "num_frame": 3}
 LOST = {

@@ -12,7 +12,7 @@ import torch
 import yaml
 from narrow_networks import NARROW, authors_state, build_network, narrow_network
 
-from gpemsr import checkpoint_files
+from gpemsr.checkpoints import files as checkpoint_files
 from gpemsr.cli.convert import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ from tiny_stages import stage_options
 
 from gpemsr.cli import demo
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.volume_reader import open_volume
-from gpemsr.data.volume_writer import TiffStackWriter
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.data.volumes.writer import TiffStackWriter
 
 with importable_basicsr():
     from basicsr.metrics import calculate_psnr

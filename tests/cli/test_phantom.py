@@ -13,8 +13,8 @@ import pytest
 import tifffile
 
 from gpemsr.cli.phantom import main
-from gpemsr.data.phantom import make_phantom
-from gpemsr.data.volume_reader import open_volume
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.phantom.stack import make_phantom
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "make_phantom.py"
 SHAPE = ["--shape", "2", "40", "48"]

@@ -10,7 +10,7 @@ import torch
 
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.affinity_dataset import AffinityDataset
-from gpemsr.data.id_volume import read_ids
+from gpemsr.data.volumes.ids import read_ids
 from gpemsr.errors import InputError
 
 SHAPE = (8, 20, 24)

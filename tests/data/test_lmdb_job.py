@@ -15,7 +15,7 @@ from gpemsr.data.degradations import degrade
 from gpemsr.data.em_lmdb import verify
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import open_section_store
-from gpemsr.data.volume_reader import open_volume
+from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 
 STACK = np.random.default_rng(0).integers(0, 255, (12, 37, 45), np.uint8)

@@ -10,8 +10,8 @@ from tiny_stages import stage_options, write_sections
 SCRIPT = """
 import sys
 sys.modules |= dict.fromkeys(("mmagic", "mmcv", "mmengine"))  # importing them is an ImportError
-import gpemsr.train, gpemsr.cli.train_mmagic
-assert gpemsr.train.main(["-opt", "tiny.yml"]) == 0
+import gpemsr.cli.train, gpemsr.cli.train_mmagic
+assert gpemsr.cli.train.main(["-opt", "tiny.yml"]) == 0
 try:
     import gpemsr.mmagic
 except ImportError as error:

@@ -5,7 +5,7 @@ import torch
 from tiny_mmagic import CONFIGS, Config, CosineRestartLR
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.options import read_options
+from gpemsr.options.read import read_options
 
 with importable_basicsr():
     from basicsr.models.lr_scheduler import CosineAnnealingRestartLR

@@ -13,7 +13,7 @@ from test_docs import CHECKOUT, blocks, shrink
 from tiny_mmagic import CONFIGS
 from tiny_stages import GPEMSR, tiny_network
 
-import gpemsr.test
+import gpemsr.cli.test
 from gpemsr.cli import lmdb, train_mmagic
 from gpemsr.compat import importable_basicsr
 
@@ -61,7 +61,7 @@ def test_commands_run(workdir):
         if program == "torchrun":  # its options are left to torch
             assert words[2] == "tools/train_mmagic.py" and (CHECKOUT / words[2]).is_file()
             program, words = "gpemsr-train-mmagic", [*words[3:], "--check"]
-        main = {"gpemsr-train-mmagic": train_mmagic.main, "gpemsr-test": gpemsr.test.main}[program]
+        main = {"gpemsr-train-mmagic": train_mmagic.main, "gpemsr-test": gpemsr.cli.test.main}[program]
         assert main(words) == 0, words
     run = workdir / "work_dirs" / "gpemsr_x8_demo"
     assert {"iter_2.pth", "net_g_1.pth", "net_g_2.pth", "net_g_latest.pth"} <= {file.name for file in run.iterdir()}

@@ -15,11 +15,11 @@ from torch.utils.data import default_collate
 from torch.utils.tensorboard import SummaryWriter
 
 import gpemsr
-import gpemsr.train
+import gpemsr.cli.train
 from gpemsr.compat import importable_basicsr
-from gpemsr.config import check_options
 from gpemsr.errors import InputError
-from gpemsr.options import read_options
+from gpemsr.options.check import check_options
+from gpemsr.options.read import read_options
 
 with importable_basicsr():
     from basicsr.data import build_dataloader, build_dataset
@@ -128,7 +128,7 @@ def test_the_command_trains_validates_and_saves(options, tmp_path, monkeypatch):
     file = tmp_path / "my.yml"
     file.write_text(yaml.safe_dump(_plain(options)))
     initialized_logger.clear()  # as in a new process: a log file of its own
-    assert gpemsr.train.main(["-opt", str(file)]) == 0
+    assert gpemsr.cli.train.main(["-opt", str(file)]) == 0
     folder = tmp_path / "experiments" / options["name"]
     assert (folder / "models" / "net_g_2.pth").is_file()
     log = next(folder.glob("train_*.log")).read_text()

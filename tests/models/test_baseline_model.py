@@ -11,9 +11,9 @@ from tiny_stages import stage_options, write_sections
 from torch.utils.data import default_collate
 
 import gpemsr
-from gpemsr.config import check_options
+from gpemsr.checkpoints.inputs import check_inputs
 from gpemsr.errors import InputError
-from gpemsr.inputs import check_inputs
+from gpemsr.options.check import check_options
 
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402

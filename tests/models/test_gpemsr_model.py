@@ -11,9 +11,9 @@ from tiny_stages import stage_options, trainable
 
 from gpemsr.archs import weights as published
 from gpemsr.archs.gpemsr_without_arch import PARTS
-from gpemsr.config import check_options
+from gpemsr.checkpoints.inputs import check_inputs
 from gpemsr.errors import InputError
-from gpemsr.inputs import check_inputs
+from gpemsr.options.check import check_options
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from stage_runs import moved, train, weights
 from tiny_stages import trainable
 from torch.nn import functional as F
 
-from gpemsr.config import check_options
 from gpemsr.errors import InputError
 from gpemsr.models.indexer_model import accuracy
+from gpemsr.options.check import check_options
 
 
 @pytest.fixture(params=[8, 16], ids="x{}".format)

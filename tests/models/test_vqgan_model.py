@@ -7,8 +7,8 @@ import pytest
 import torch
 from stage_runs import moved, train, weights
 
-from gpemsr.config import check_options
 from gpemsr.errors import InputError
+from gpemsr.options.check import check_options
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Comparing methods: equal training, one row a method, and the report."""

@@ -1,0 +1,148 @@
+"""The option file of ``gpemsr-benchmark``: a test set and the methods that are compared on it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gpemsr.options.place import Place, check_path, check_schema
+from gpemsr.options.read import read_options, to_plain
+from gpemsr.options.schema import IOBackend, NonNegativeInt, OptionSection, PositiveInt
+from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS
+
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+Oracle = Literal["true_codes", "reference", "true_reference"]
+IMAGE_ORACLES = ("reference", "true_reference")  # the prior's image is the result
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class TestSet(OptionSection):
+    """HR and LR sections. Every section is super-resolved, and compared with its HR section."""
+
+    dataroot_gt: str
+    dataroot_lq: str
+    io_backend: IOBackend
+
+
+class Method(OptionSection):
+    """A row: a network, by an option file of its training or test, and its weights.
+
+    Attributes:
+        name: in the report.
+        options: of which ``network_g`` and ``num_frame`` are used.
+        weights: a checkpoint; null for a network that learns nothing.
+        trainings: records of ``gpemsr-benchmark-train``, to report what training took.
+        oracle: GPEMSR with what a user does not have: ``true_codes``, the codes of the HR sections instead of the
+            predicted ones; or the prior's image alone, of the predicted codes (``reference``) or of the HR
+            sections' (``true_reference``).
+    """
+
+    name: Name
+    options: str
+    weights: str | None = None
+    trainings: list[str] = []
+    oracle: Oracle | None = None
+
+
+class Segmenter(OptionSection):
+    """A network trained to predict affinities of HR sections (``AffinityModel``)."""
+
+    name: Name
+    options: str
+    weights: str
+
+
+class Segmentation(OptionSection):
+    """Neurons or membranes: how well they can be found in what each method makes.
+
+    Attributes:
+        ids: labels of the volume that the test set was cut from: TIFF, or HDF5 with ``ids_dataset``.
+        labels: ``neurons``, instance ids in 3-D; ``membranes``, membranes (0) of each section by itself.
+        ids_dataset: where they are in an HDF5 file.
+        sections: first section of the test set that is segmented and the one after the last; all by default.
+        segmenters: the networks.
+        fragments: ``2d``, a watershed of each section, or ``3d``.
+        seed_distance: least distance of the watershed's seeds, voxels.
+        thresholds: of the agglomeration; the best one is taken for each row.
+    """
+
+    ids: str
+    labels: Literal["neurons", "membranes"] = "neurons"
+    ids_dataset: str | None = None
+    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    segmenters: Annotated[list[Segmenter], Field(min_length=1)]
+    fragments: Literal["2d", "3d"] = "2d"
+    seed_distance: PositiveInt = SEED_DISTANCE
+    thresholds: Annotated[list[Fraction], Field(min_length=1)] = list(THRESHOLDS)
+
+
+class BenchmarkOptions(OptionSection):
+    """The whole file.
+
+    Attributes:
+        name: one word for the test set.
+        title: what it is, for the report.
+        note: origin and licence of the data, shown below pictures.
+        show_sections: whether the report has pictures of sections; false where the data's licence forbids it.
+        scale: HR over LR size.
+        out: folder of the results.
+        threads: CPU threads of each row.
+        data: the test set.
+        methods: the rows.
+        segmentation: null for none.
+    """
+
+    name: Name
+    title: str
+    note: str | None = None
+    show_sections: bool = True
+    scale: PositiveInt
+    out: str
+    threads: PositiveInt = 1
+    data: TestSet
+    methods: Annotated[list[Method], Field(min_length=1)]
+    segmentation: Segmentation | None = None
+
+
+def read_benchmark(path: str | Path) -> BenchmarkOptions:
+    """Read and check an option file; the methods' own files and weights are for their rows to check.
+
+    Raises:
+        InputError: a key or value does not fit, or the test set is absent.
+    """
+    section, place = to_plain(read_options(path)), Place(str(path))
+    check_schema(BenchmarkOptions, section, place)
+    options = BenchmarkOptions.model_validate(section)
+    for key in ("dataroot_gt", "dataroot_lq"):
+        check_path(section["data"][key], place / "data" / key)
+    slugs = [slug(method.name) for method in options.methods]
+    if len(set(slugs)) < len(slugs) or HR in slugs:
+        fits = f"names that differ in their letters and digits fit, none of them {HR!r}"
+        (place / "methods").fail([method.name for method in options.methods], fits)
+    segmentation = options.segmentation
+    if segmentation is not None:
+        here = place / "segmentation"
+        check_path(segmentation.ids, here / "ids")
+        for index, segmenter in enumerate(segmentation.segmenters):
+            for key in ("options", "weights"):
+                check_path(getattr(segmenter, key), here / "segmenters" / index / key)
+        slugs = [slug(segmenter.name) for segmenter in segmentation.segmenters]
+        if len(set(slugs)) < len(slugs):
+            found = [segmenter.name for segmenter in segmentation.segmenters]
+            (here / "segmenters").fail(found, "names that differ in their letters and digits fit")
+        if segmentation.thresholds != sorted(segmentation.thresholds):
+            (here / "thresholds").fail(segmentation.thresholds, "increasing ones fit")
+        if segmentation.sections and segmentation.sections[0] >= segmentation.sections[1]:
+            (here / "sections").fail(segmentation.sections, "the first section and the one after the last fit")
+    return options
+
+
+HR = "hr"
+
+
+def slug(name: str) -> str:
+    """The folder of a row: letters and digits of its name, in lower case, other characters as ``_``."""
+    return re.sub(r"[^a-z0-9]", "_", name.lower())

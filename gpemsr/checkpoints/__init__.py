@@ -1,0 +1,1 @@
+"""Checkpoint files: forms, names of keys, loading into networks."""

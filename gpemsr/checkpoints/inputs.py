@@ -1,0 +1,55 @@
+"""Opens what an option file names, data sets, losses and checkpoints, before an experiment begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpemsr.checkpoints.loading import check_state
+from gpemsr.compat import importable_basicsr
+from gpemsr.errors import InputError
+from gpemsr.options.place import Place
+
+with importable_basicsr():
+    from basicsr.utils.registry import DATASET_REGISTRY, LOSS_REGISTRY, MODEL_REGISTRY
+
+
+def check_inputs(options: Mapping[str, Any], file: str) -> None:
+    """Refuse data, losses and checkpoints that do not fit, after the options themselves do.
+
+    BasicSR opens them when it has made the experiment's folder, and moved one of the same name aside.
+
+    Args:
+        options: the file's content, with ``--force_yml`` applied, as ``check_options`` takes it.
+        file: its name, for the message.
+
+    Raises:
+        InputError: one line.
+    """
+    top = Place(str(file))
+    for key, section in options["datasets"].items():
+        dataset = DATASET_REGISTRY.get(section["type"])
+        if hasattr(dataset, "Options"):
+            scale = {"scale": options["scale"]} if options.get("scale") is not None else {}
+            dataset({**section, **scale, "phase": str(key).split("_")[0]})
+    for key, section in (options.get("train") or {}).items():
+        if key.endswith("_opt") and section and "features" not in section:
+            _check_loss(section, top / "train" / key)
+    check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
+
+
+def check_checkpoints(model: type, options: Mapping[str, Any], place: Place) -> None:
+    """Refuse checkpoints of ``options["path"]``, which is at ``place``, that the model's networks do not fit."""
+    for key, network, part in getattr(model, "checkpoints", lambda _: ())(options):
+        try:
+            check_state(options["path"][key], network, **part)
+        except InputError as error:
+            raise InputError(f"{place.file}: {(place / key).key}={options['path'][key]}: {error}") from None
+
+
+def _check_loss(section: Mapping[str, Any], place: Place) -> None:
+    """Build a loss that needs no weights."""
+    try:
+        LOSS_REGISTRY.get(section["type"])(**{key: value for key, value in section.items() if key != "type"})
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(f"{place.file}: {place.key}: {' '.join(str(error).split())}") from None

@@ -1,0 +1,67 @@
+"""What ``gpemsr-train`` and ``gpemsr-test`` share: read and check the options, then hand over to BasicSR."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from unittest import mock
+
+from gpemsr import compat, register
+from gpemsr.checkpoints.inputs import check_inputs
+from gpemsr.errors import command
+from gpemsr.options.check import check_options
+from gpemsr.options.read import override, read_options
+
+with compat.importable_basicsr():  # here, not in a function, so that spawned data loader workers import it too
+    import basicsr.test
+    import basicsr.train
+
+
+def _parser(is_train: bool) -> argparse.ArgumentParser:
+    """Build the parser with BasicSR's flags, which BasicSR parses again."""
+    parser = argparse.ArgumentParser(
+        prog=f"gpemsr-{'train' if is_train else 'test'}",
+        description=f"{'Train' if is_train else 'Test'} with BasicSR what an option file describes. Results go to "
+        f"{'experiments/ and tb_logger/' if is_train else 'results/'} below the working directory.",
+    )
+    parser.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML)")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher")
+    parser.add_argument("--auto_resume", action="store_true", help="go on from the experiment's last saved state")
+    parser.add_argument("--debug", action="store_true", help="debug run: logs each iteration, validates every 8")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--force_yml", nargs="+", default=[], metavar="SECTION:KEY=VALUE", help="options that replace the file's"
+    )
+    parser.add_argument("--check", action="store_true", help="only check the option file")
+    return parser
+
+
+@command
+def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
+    """Run BasicSR's ``train_pipeline`` or ``test_pipeline`` on a checked option file.
+
+    Args:
+        is_train: whether to train or to test.
+        argv: the command line's arguments; those of the process if None.
+
+    Returns:
+        The exit code: 0, or 2 (with one line on stderr) where an option does not fit.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(is_train).parse_args(arguments)
+    register()
+    options = override(read_options(args.opt), args.force_yml)
+    check_options(options, args.opt, is_train)
+    check_inputs(options, args.opt)
+    if args.check:
+        print(f"{args.opt}: fits")
+        return 0
+    if options["num_gpu"] == 0:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs
+    compat.apply()
+    pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
+    with mock.patch.object(sys, "argv", [sys.argv[0], *arguments]):
+        pipeline(compat.working_root())
+    return 0

@@ -1,0 +1,1 @@
+"""Readers and writers of volumes, one module a format."""

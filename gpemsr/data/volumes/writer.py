@@ -1,0 +1,110 @@
+"""Writing a stack section by section as a TIFF that ImageJ, Fiji and napari open with its voxel size."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
+from gpemsr.errors import InputError
+
+BIGTIFF_BYTES = 2**32 - 2**25  # classic TIFF ends at 4 GB, less what page headers take
+_PAGE_BYTES = 512
+
+
+class TiffStackWriter:
+    """Streams sections to a TIFF stack with ImageJ metadata; BigTIFF where 4 GB do not suffice.
+
+    A context manager: the file has its name only after the block ended well with all sections written; an
+    exception leaves nothing. Memory is one section.
+
+    Args:
+        path: the file to make; an existing one is replaced when complete.
+        shape: (z, y, x) of the stack.
+        dtype: ``uint8`` or ``uint16``.
+        voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
+
+    Raises:
+        InputError: a shape, dtype or voxel size that does not fit, or a file that cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype | type,
+        voxel_size: tuple[float, float, float] | None = None,
+    ):
+        self.path = Path(path)
+        check_dtype(np.dtype(dtype), self.path)
+        if len(shape) != 3 or min(shape) < 1:
+            raise InputError(f"{self.path}: shape {tuple(shape)}; (z, y, x) that is not empty fits")
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
+        self.written = 0
+        self._temporary = self.path.with_name(f".{self.path.name}.tmp-{os.getpid()}")
+        self._writer: Any = None  # tifffile.TiffWriter, once entered
+
+    def __enter__(self) -> TiffStackWriter:
+        size = math.prod(self.shape) * self.dtype.itemsize + self.shape[0] * _PAGE_BYTES
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = tifffile.TiffWriter(self._temporary, bigtiff=size > BIGTIFF_BYTES)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error})") from error
+        return self
+
+    def write(self, section: np.ndarray) -> None:
+        """Append the next section along z: (y, x) in the stack's dtype.
+
+        Raises:
+            InputError: the disk is full.
+            ValueError: a section that does not belong to this stack, or one too many.
+        """
+        if section.shape != self.shape[1:] or section.dtype != self.dtype or self.written == self.shape[0]:
+            raise ValueError(
+                f"{self.path}: section {self.written} {section.shape} {section.dtype} "
+                f"does not belong to a stack {self.shape} {self.dtype}"
+            )
+        resolution: dict[str, Any] = {}
+        if self.voxel_size is not None:
+            resolution = {"resolution": (1 / self.voxel_size[2], 1 / self.voxel_size[1]), "resolutionunit": "NONE"}
+        try:
+            self._writer.write(
+                section,
+                photometric="minisblack",
+                description=self._description() if self.written == 0 else None,
+                metadata=None,
+                contiguous=False,
+                **resolution,
+            )
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error})") from error
+        self.written += 1
+
+    def _description(self) -> str:
+        """ImageJ's description of a stack; the number of pixels per nm is in the resolution tags."""
+        lines = ["ImageJ=1.53t", f"images={self.shape[0]}", f"slices={self.shape[0]}", "loop=false"]
+        if self.voxel_size is not None:
+            lines += ["unit=nm", f"spacing={self.voxel_size[0]!r}"]
+        return "\n".join(lines) + "\n"
+
+    def __exit__(self, kind, error, _) -> None:
+        try:
+            self._writer.close()
+            if kind is None:
+                if self.written != self.shape[0]:
+                    raise ValueError(f"{self.path}: {self.written} sections written of {self.shape[0]}")
+                with open(self._temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(self._temporary, self.path)
+        except OSError as failure:
+            raise InputError(f"{self.path}: cannot be written ({failure})") from failure
+        finally:
+            self._temporary.unlink(missing_ok=True)

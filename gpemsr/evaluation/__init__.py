@@ -1,1 +1,0 @@
-"""Measuring results: scores of held-back sections, tables and pictures."""

@@ -1,0 +1,1 @@
+"""Option files: reading, overriding, and checking against what classes accept."""

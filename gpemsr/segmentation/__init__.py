@@ -1,0 +1,1 @@
+"""Affinities, their prediction, agglomeration and scores."""

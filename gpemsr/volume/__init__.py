@@ -1,0 +1,1 @@
+"""Super-resolving the sections of a stack."""

@@ -1,0 +1,106 @@
+"""Folders of section images: order, gaps, refusals."""
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.errors import InputError
+
+
+def write(folder, names_and_levels, dtype=np.uint8, shape=(6, 5)):
+    folder.mkdir(exist_ok=True)
+    for name, level in names_and_levels.items():
+        image = np.full(shape, level, dtype)
+        if name.endswith(".tif"):
+            tifffile.imwrite(folder / name, image)
+        else:
+            Image.fromarray(image).save(folder / name)
+    return folder
+
+
+def levels(volume) -> list[int]:
+    return [int(volume.section(index)[0, 0]) for index in range(volume.shape[0])]
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.integers(0, 98), count=st.integers(2, 12), digits=st.sampled_from([1, 4]))
+def test_order_is_numeric_not_alphabetic(tmp_path_factory, first, count, digits):
+    folder = tmp_path_factory.mktemp("sections")
+    write(folder, {f"cell3_z{number:0{digits}d}.png": number for number in range(first, first + count)})
+    volume = open_volume(folder)
+    assert levels(volume) == list(range(first, first + count))
+    assert list(volume.numbers) == list(range(first, first + count))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_sections_keep_their_values(tmp_path, suffix):
+    volume = open_volume(write(tmp_path / "a", {f"0.{suffix}": 300, f"1.{suffix}": 65535}, np.uint16))
+    assert volume.dtype == np.uint16
+    assert levels(volume) == [300, 65535]
+
+
+def test_a_gap_is_refused_by_its_number(tmp_path):
+    folder = write(tmp_path / "a", {f"{number}.png": number for number in (3, 4, 7)})
+    with pytest.raises(InputError, match=r"section 5 is missing \(2 in all of 3-7\)"):
+        open_volume(folder)
+
+
+def test_a_gap_is_filled_with_the_nearest_earlier_section_and_recorded(tmp_path):
+    folder = write(tmp_path / "a", {f"{number}.png": number for number in (3, 4, 7)})
+    volume = open_volume(folder, on_missing="replace")
+    assert levels(volume) == [3, 4, 4, 4, 7]
+    assert volume.replaced == {5: 4, 6: 4}
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ({"a1.png": 0, "b2.png": 0}, "ambiguous"),
+        ({"1.png": 0, "01.png": 0}, "there twice"),
+        ({"1.png": 0, "1.tif": 0}, "there twice"),
+        ({"first.png": 0}, "no section number"),
+        ({}, "no section images"),
+    ],
+)
+def test_an_order_that_is_not_clear_is_refused(tmp_path, names, text):
+    with pytest.raises(InputError, match=text):
+        open_volume(write(tmp_path / "a", names))
+
+
+def test_other_files_are_ignored(tmp_path):
+    folder = write(tmp_path / "a", {"0.png": 1, "1.png": 2})
+    (folder / "notes.txt").write_text("5 sections lost")
+    (folder / ".2.png").write_text("hidden")
+    assert levels(open_volume(folder)) == [1, 2]
+
+
+def test_a_section_of_another_size_or_type_is_named(tmp_path):
+    folder = write(tmp_path / "a", {"0.png": 1, "1.png": 2})
+    write(folder, {"1.png": 2}, shape=(7, 5))
+    with pytest.raises(InputError, match=r"1\.png: 7 x 5 uint8, but the first section is 6 x 5 uint8"):
+        open_volume(folder)
+    write(folder, {"1.png": 2}, np.uint16)
+    with pytest.raises(InputError, match=r"1\.png: 6 x 5 uint16"):
+        open_volume(folder)
+
+
+def test_colour_is_refused(tmp_path):
+    folder = write(tmp_path / "a", {"0.png": 1})
+    Image.fromarray(np.zeros((6, 5, 3), np.uint8)).save(folder / "1.png")
+    with pytest.raises(InputError, match=r"1\.png: an image of mode RGB"):
+        open_volume(folder)
+
+
+def test_a_damaged_section_is_named(tmp_path):
+    folder = write(tmp_path / "a", {"0.png": 1})
+    image = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    Image.fromarray(image).save(folder / "0.png")
+    Image.fromarray(image).save(folder / "1.png")
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:2000])
+    volume = open_volume(folder)
+    with pytest.raises(InputError, match=r"1\.png: damaged"):
+        volume.section(1)

@@ -1,0 +1,139 @@
+"""Multi-page TIFFs: voxel size, refusals, truncation."""
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.errors import InputError
+
+STACK = np.random.default_rng(0).integers(0, 65535, (5, 20, 17), np.uint16)
+NM = {"PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm", "PhysicalSizeZUnit": "nm"}
+KINDS = {
+    "plain": {},
+    "pages": {"metadata": None},
+    "big": {"bigtiff": True},
+    "big-endian": {"byteorder": ">"},
+    "zlib": {"compression": "zlib", "metadata": None},
+    "imagej": {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 0.05, "unit": "um"}, "resolution": (250, 200)},
+    "micro sign": {
+        "imagej": True,
+        "metadata": {"axes": "ZYX", "spacing": 0.05, "unit": "\\u00B5m"},
+        "resolution": (250, 200),
+    },
+    "ome": {
+        "ome": True,
+        "metadata": {"axes": "ZYX", "PhysicalSizeX": 4, "PhysicalSizeY": 5, "PhysicalSizeZ": 50, **NM},
+    },
+}
+
+
+def read(path) -> np.ndarray:
+    with open_volume(path) as volume:
+        return np.stack([volume.section(index) for index in range(volume.shape[0])])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_sections_come_as_written(tmp_path, kind, dtype):
+    stack = (STACK >> 8).astype(dtype) if dtype == np.uint8 else STACK
+    tifffile.imwrite(tmp_path / "a.tif", stack, **KINDS[kind])
+    with open_volume(tmp_path / "a.tif") as volume:
+        assert volume.shape == stack.shape
+        assert volume.dtype == dtype
+        assert volume.dtype.isnative
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), stack)
+
+
+@pytest.mark.parametrize(
+    ("kind", "voxel_size"),
+    [("imagej", (50, 5, 4)), ("micro sign", (50, 5, 4)), ("ome", (50, 5, 4)), ("plain", None)],
+)
+def test_voxel_size_is_that_of_the_metadata(tmp_path, kind, voxel_size):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, **KINDS[kind])
+    with open_volume(tmp_path / "a.tif") as volume:
+        assert volume.voxel_size == (voxel_size and pytest.approx(voxel_size))
+
+
+def test_a_given_voxel_size_goes_before_the_metadata(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, **KINDS["imagej"])
+    with open_volume(tmp_path / "a.tif", voxel_size=(40, 3, 2)) as volume:
+        assert volume.voxel_size == (40, 3, 2)
+    with pytest.raises(InputError, match="three positive lengths"):
+        open_volume(tmp_path / "a.tif", voxel_size=(40, float("nan"), 2))
+
+
+def test_a_stack_of_one_page_as_imagej_saves_beyond_4_gb(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK[0], metadata=None, description="ImageJ=1.53t\nimages=5\nslices=5\n")
+    assert tifffile.TiffFile(path).pages[0].dataoffsets[0] + STACK[0].nbytes == path.stat().st_size
+    with open(path, "ab") as file:
+        file.write(STACK[1:].tobytes())
+    np.testing.assert_array_equal(read(path), STACK)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match="truncated"):
+        open_volume(path)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(KINDS)), st.floats(0, 1, exclude_max=True, allow_subnormal=False))
+def test_a_truncated_file_is_refused_or_complete(tmp_path, kind, part):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, STACK, **KINDS[kind])
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    try:
+        stack = read(path)
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:  # a few bytes of padding were cut
+        np.testing.assert_array_equal(stack, STACK)
+
+
+@pytest.mark.parametrize(
+    ("stack", "options", "text"),
+    [
+        (np.zeros((5, 20, 17, 3), np.uint8), {"photometric": "rgb"}, "colour"),
+        (np.full((5, 20, 17), np.nan, np.float32), {}, "float32 voxels"),
+        (np.zeros((5, 20, 17), np.int16), {}, "int16 voxels"),
+        (np.zeros((5, 3, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "axes ZCYX"),
+        (np.zeros((5, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "CYX"}}, "axes CYX"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, stack, options, text):
+    tifffile.imwrite(tmp_path / "a.tif", stack, **options)
+    with pytest.raises(InputError, match=text):
+        open_volume(tmp_path / "a.tif")
+
+
+def test_a_section_of_another_size_is_named(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for height in (20, 20, 21, 20):
+            writer.write(np.zeros((height, 17), np.uint8), contiguous=False, metadata=None)
+    with pytest.raises(InputError, match="section 2 is 21 x 17, the first one is 20 x 17"):
+        open_volume(tmp_path / "a.tif")
+
+
+def test_ome_planes_are_put_in_the_order_of_z(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, STACK, ome=True, metadata={"axes": "ZYX"})
+    xml = tifffile.TiffFile(path).ome_metadata
+    planes = "".join(f'<TiffData FirstZ="{4 - page}" IFD="{page}" PlaneCount="1"/>' for page in range(5))
+    swapped = xml[: xml.index("<TiffData")] + planes + xml[xml.index("</Pixels>") :]
+    tifffile.imwrite(path, STACK, metadata=None, description=swapped)
+    np.testing.assert_array_equal(read(path), STACK[::-1])
+
+
+def test_what_is_no_tiff_is_refused(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"no tiff at all")
+    with pytest.raises(InputError, match="TIFF"):
+        open_volume(tmp_path / "a.tif")
+
+
+@pytest.mark.realdata
+def test_real_stacks_open(em_data):
+    with open_volume(em_data / "fib25_sample1" / "raw.tif") as volume:
+        assert volume.shape == (250, 250, 250)
+        assert volume.voxel_size == (10, 10, 10)
