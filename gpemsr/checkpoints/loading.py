@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gpemsr.checkpoints.files import State, load_authors_file, unwrap
 from gpemsr.checkpoints import names as names
+from gpemsr.checkpoints.files import State, load_authors_file, unwrap
 from gpemsr.errors import InputError
 
 # network -> what to call it, and a key by which the authors' file of it is known; the first that fits
