@@ -95,7 +95,11 @@ val_evaluator = dict(
 # training
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=480000, val_interval=5000)
 val_cfg = dict(type="MultiValLoop")
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=4e-4, weight_decay=0, betas=(0.9, 0.99)))
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="Adam", lr=4e-4, weight_decay=0, betas=(0.9, 0.99)),
+    paramwise_cfg=dict(custom_keys=dict(conv_offset=dict(lr_mult=0.1))),  # offsets of deformable convolutions
+)
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=1 / 1000, begin=0, end=1000),
     dict(

@@ -20,7 +20,7 @@ from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.stage_base import StageModel
 from gpemsr.models.start_watch import StartWatch
-from gpemsr.options.schema import TrainOptions
+from gpemsr.options.schema import PositiveFloat, TrainOptions
 from gpemsr.volume.section_cache import SectionCache
 
 AVERAGED = "params_ema"  # weights to go on from
@@ -32,6 +32,7 @@ class GPEMSRTrainOptions(TrainOptions):
 
     pixel_opt: dict
     contextual_opt: dict | None = None
+    offset_lr_mul: PositiveFloat = 0.1
 
 
 @MODEL_REGISTRY.register()
@@ -41,6 +42,8 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     ``path.pretrain_prior`` is the checkpoint of stage II. The prior stays frozen and in eval mode.
     ``path.pretrain_without_prior`` is one of the same network trained ``without: prior``, which costs less an
     iteration: training goes on from it, and the prior is let in.
+    The offsets and masks of deformable convolutions learn at ``train.offset_lr_mul`` times the learning rate, as with
+    EDVR's ``dcn_lr_mul``: they are sums over hundreds of inputs, and could shut all that is aligned in a few steps.
     Whole sections are validated with BasicSR's video validation; each section is encoded once.
     """
 
@@ -125,6 +128,20 @@ class GPEMSRModel(StageModel, VideoBaseModel):
         if isinstance(net.fusion, ThreeDAFusion):
             net.fusion.gate.register_forward_hook(self.watch_attention)
         self.start_watch = StartWatch(self.opt["train"]["total_iter"])
+
+    def setup_optimizers(self) -> None:
+        """One optimiser; offsets and masks of deformable convolutions have a learning rate of their own."""
+        options = dict(self.opt["train"]["optim_g"])
+        slower: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in self.net_g.named_parameters():
+            if parameter.requires_grad:
+                (slower if "conv_offset" in name else others).append(parameter)
+        groups: list[dict[str, Any]] = [{"params": others}]
+        if slower:
+            groups.append({"params": slower, "lr": options["lr"] * self.opt["train"].get("offset_lr_mul", 0.1)})
+        self.optimizer_g = self.get_optimizer(options.pop("type"), groups, **options)
+        self.optimizers.append(self.optimizer_g)
 
     def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:
         """Keep the mean weight of the sections, (b, t, 1, h, w) of 0 to 1, for the log: near 0, learning is over."""

@@ -100,6 +100,16 @@ def test_the_log_tells_how_far_attention_over_sections_is_open(stage, logit, att
     assert model.get_current_log()["attention"] == pytest.approx(attention, abs=1e-6)
 
 
+def test_offsets_of_deformable_convolutions_learn_more_slowly(make_stage):
+    model = make_stage(3, offset_lr_mul=0.25).model()
+    others, offsets = model.optimizer_g.param_groups
+    assert offsets["lr"] == pytest.approx(0.25 * others["lr"])
+    named = dict(model.net_g.named_parameters())
+    expected = [p for name, p in named.items() if "conv_offset" in name]
+    assert expected and all(a is b for a, b in zip(offsets["params"], expected, strict=True))
+    assert len(others["params"]) + len(expected) == len(trainable(model.net_g))
+
+
 def test_averaged_weights_follow_and_the_prior_is_there_at_once(make_stage):
     stage = make_stage(3, ema_decay=0.5)
     model = stage.model()
