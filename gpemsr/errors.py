@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a command reports them."""
+"""Errors that a user can fix, and how a command reports them."""
 
 from __future__ import annotations
 

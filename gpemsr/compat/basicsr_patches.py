@@ -1,4 +1,4 @@
-"""Lasting mends of BasicSR's training and test loops."""
+"""Lasting patches of BasicSR's training and test loops."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from gpemsr.compat.torch_mends import flush_denormals, silence_known_warnings
+from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 
 def apply() -> None:
-    """Install every lasting mend below into the imported BasicSR. Repeatable."""
+    """Install every lasting patch below into the imported BasicSR. Repeatable."""
     validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
@@ -41,9 +41,9 @@ def working_root() -> str:
 def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
     """Set ``owner.name`` to ``make(the function that was there)``, once however often it is called."""
     original = getattr(owner, name)
-    if getattr(original, "mends", None) is None:
+    if getattr(original, "original", None) is None:
         replacement = functools.wraps(original)(make(original))
-        replacement.mends = original  # type: ignore[attr-defined]
+        replacement.original = original  # type: ignore[attr-defined]
         setattr(owner, name, replacement)
 
 
@@ -173,7 +173,7 @@ def save_whole_files() -> None:
     """Let checkpoints and training states appear under their names only when they are whole.
 
     BasicSR writes them in place, so that a run killed while it saves leaves a truncated state, which
-    ``--auto_resume`` then takes. They are written to a hidden folder beside and renamed; one that could not
+    ``--auto_resume`` then takes. They are written to a hidden folder next to them and renamed; one that could not
     be written (BasicSR logs it and trains on) leaves nothing.
     """
     from basicsr.models.base_model import BaseModel
