@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import sys
 import tempfile
-import types
 import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
+from gpemsr.compat.temporary import temporarily
 from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 
 def apply() -> None:
-    """Install every lasting patch below into the imported BasicSR. Repeatable."""
+    """Install the lasting patches below into the imported BasicSR, but for :func:`parse_options_with`. Repeatable."""
     validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
     wrap_networks_on_any_device()
     save_whole_files()
     make_only_folders()
-    parse_options_safely()
     silence_known_warnings()
     flush_denormals()
 
@@ -133,10 +132,7 @@ def distribute_without_cuda() -> None:
         def init_dist(launcher, backend="nccl", **kwargs):
             if torch.cuda.is_available():
                 return original(launcher, backend, **kwargs)
-            with (
-                mock.patch.object(torch.cuda, "device_count", return_value=1),
-                mock.patch.object(torch.cuda, "set_device"),
-            ):
+            with temporarily(torch.cuda, device_count=lambda: 1, set_device=lambda device: None):
                 return original(launcher, "gloo", **kwargs)
 
         return init_dist
@@ -223,33 +219,41 @@ def make_only_folders() -> None:
     _replace(basicsr.test, "make_exp_dirs", make)
 
 
-def parse_options_safely() -> None:
-    """Let option files and ``--force_yml`` be data only, and take torchrun's spelling ``--local-rank``.
+def parse_options_with(read: Callable[[str, list[str]], dict[str, Any]]) -> None:
+    """Let BasicSR's pipelines take their options from ``read(file, entries of --force_yml)``.
 
     BasicSR reads files with PyYAML's full loader and ``--force_yml`` by ``exec`` and ``eval``: both run code
-    from a file or a shell history. See :mod:`gpemsr.options.read` for what is read instead.
+    from a file or a shell history. torchrun's spelling ``--local-rank`` is accepted, too.
     """
     import basicsr.test
     import basicsr.train
     import basicsr.utils.options
 
-    from gpemsr.options.read import override, read_options, split_force_yml
-
     def make(original: Callable) -> Callable:
         def parse_options(root_path, is_train=True):
-            argv = [
-                "--local_rank" + argument[12:] if argument.split("=")[0] == "--local-rank" else argument
-                for argument in sys.argv
-            ]
-            rest, forced = split_force_yml(argv[1:])
-            reader = types.SimpleNamespace(load=lambda stream, Loader: override(read_options(stream.name), forced))
+            parser = argparse.ArgumentParser(add_help=False)
+            parser.add_argument("--force_yml", nargs="+", default=[])
+            parser.add_argument("--local_rank", "--local-rank", default="0")
+            own, rest = parser.parse_known_args()
+
+            class Loader:
+                """What BasicSR hands to PyYAML as the loader of its option file."""
+
+                def __init__(self, stream):
+                    self.file = stream.name
+
+                def get_single_data(self):
+                    return read(self.file, own.force_yml)
+
+                def dispose(self):
+                    pass
+
             with (
-                mock.patch.object(sys, "argv", [argv[0], *rest]),
-                mock.patch.object(basicsr.utils.options, "yaml", reader),
-                mock.patch.object(basicsr.utils.options, "ordered_yaml", lambda: (None, None)),
+                temporarily(sys, argv=[sys.argv[0], *rest, "--local_rank", own.local_rank]),
+                temporarily(basicsr.utils.options, ordered_yaml=lambda: (Loader, None)),
             ):
                 opt, args = original(root_path, is_train)
-            args.force_yml = forced or None
+            args.force_yml = own.force_yml or None
             return opt, args
 
         return parse_options

@@ -13,6 +13,7 @@ from tiny_basicsr import tiny_options, write_options, write_pngs
 from tiny_video import FRAMES, PSNR, register_tiny_video, video_options
 
 from gpemsr import compat
+from gpemsr.cli.launch import read
 
 with compat.importable_basicsr():
     import basicsr.models.base_model
@@ -50,6 +51,7 @@ def patched(monkeypatch):
     for owner, name in PATCHED:
         monkeypatch.setattr(owner, name, getattr(owner, name))
     compat.apply()
+    compat.parse_options_with(read)
 
 
 @pytest.mark.slow
@@ -198,12 +200,12 @@ def test_option_files_run_no_code(tmp_path, monkeypatch):
 def test_force_yml_runs_no_code(tmp_path, monkeypatch):
     file = write_options(tmp_path, tiny_options(tmp_path))
     code = f"__import__('os').mkdir('{tmp_path / 'ran'}')"
-    forced = ["--force_yml", f"scale=[{code}]"]
+    forced = ["--force_yml", f"scale=[{code}]", "name=forced"]
     parse_options = basicsr.utils.options.parse_options
-    monkeypatch.setattr(sys, "argv", ["train", "-opt", str(file), "--local-rank=0", *forced])
+    monkeypatch.setattr(sys, "argv", ["train", "-opt", str(file), *forced, "--local-rank=1", "--debug"])
     options, args = parse_options(str(tmp_path))
-    assert options["scale"] == [code]
-    assert args.force_yml == forced[1:]
+    assert (options["scale"], options["name"]) == ([code], "debug_forced")
+    assert (args.force_yml, args.local_rank, args.debug) == (forced[1:], 1, True)
     assert not (tmp_path / "ran").exists()
     monkeypatch.setattr(sys, "argv", ["train", "-opt", str(file), *forced])
     parse_options.original(str(tmp_path))
