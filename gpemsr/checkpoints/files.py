@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import warnings
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gpemsr.errors import InputError
+from gpemsr.files import replaced, write_errors
 
 State = dict[str, Tensor]
 PARAM_KEYS = ("params", "params_ema")  # where BasicSR puts a state dict
@@ -81,19 +81,11 @@ def unwrap(loaded: Any, param_key: str | None = None) -> State:
 
 
 def save_checkpoint(path: Path, checkpoint: dict) -> None:
-    """Write a checkpoint under a temporary name and rename it when it is whole.
+    """Write a checkpoint, which appears when it is whole.
 
     Raises:
         InputError: it cannot be written (full disk, no permission); nothing is left of it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as either
-        raise InputError(f"{path}: cannot be written ({error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    # torch reports a failed write as OSError or RuntimeError
+    with replaced(path) as temporary, write_errors(path, RuntimeError), temporary.open("wb") as file:
+        torch.save(checkpoint, file)

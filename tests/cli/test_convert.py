@@ -120,7 +120,7 @@ def test_folder_that_is_absent_is_refused(capsys):
 
 def test_full_disk_leaves_nothing_and_keeps_the_old_file():
     script = (
-        "import resource, sys, torch; from pathlib import Path; from gpemsr import checkpoint_files as c\n"
+        "import resource, sys, torch; from pathlib import Path; from gpemsr.checkpoints import files as c\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10000, 10000))\n"
         "try: c.save_checkpoint(Path('ours.pth'), {'params': {'a': torch.zeros(100000)}})\n"
