@@ -6,8 +6,6 @@ import argparse
 import functools
 import os
 import sys
-import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +20,6 @@ def apply() -> None:
     validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
-    wrap_networks_on_any_device()
-    save_whole_files()
     make_only_folders()
     silence_known_warnings()
     flush_denormals()
@@ -139,64 +135,6 @@ def distribute_without_cuda() -> None:
 
     _replace(basicsr.utils.dist_util, "init_dist", make)
     basicsr.utils.options.init_dist = basicsr.utils.dist_util.init_dist
-
-
-def wrap_networks_on_any_device() -> None:
-    """Let ``BaseModel.model_to_device`` wrap a network for DDP on the CPU, where ``device_ids`` must be None.
-
-    The option ``use_static_graph: true`` (later BasicSR versions have it) is honoured too.
-    """
-    from basicsr.models.base_model import BaseModel
-    from torch.nn.parallel import DistributedDataParallel
-
-    def make(original: Callable) -> Callable:
-        def model_to_device(self, net):
-            if self.opt["dist"] and self.device.type == "cpu":
-                unused = self.opt.get("find_unused_parameters", False)
-                net = DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)
-            else:
-                net = original(self, net)
-            if self.opt["dist"] and self.opt.get("use_static_graph", False):
-                net._set_static_graph()
-            return net
-
-        return model_to_device
-
-    _replace(BaseModel, "model_to_device", make)
-
-
-def save_whole_files() -> None:
-    """Let checkpoints and training states appear under their names only when they are whole.
-
-    BasicSR writes them in place, so that a run killed while it saves leaves a truncated state, which
-    ``--auto_resume`` then takes. They are written to a hidden folder next to them and renamed; one that could not
-    be written (BasicSR logs it and trains on) leaves nothing.
-    """
-    from basicsr.models.base_model import BaseModel
-    from basicsr.utils.dist_util import get_dist_info
-
-    def staged(folder_key: str) -> Callable[[Callable], Callable]:
-        def make(original: Callable) -> Callable:
-            def save(self, *args, **kwargs):
-                if get_dist_info()[0] != 0:
-                    return
-                paths = self.opt["path"]
-                final = Path(paths[folder_key])
-                with tempfile.TemporaryDirectory(dir=final, prefix=".saving_") as stage:
-                    paths[folder_key] = stage
-                    try:
-                        original(self, *args, **kwargs)
-                    finally:
-                        paths[folder_key] = str(final)
-                    for written in filter(zipfile.is_zipfile, Path(stage).iterdir()):
-                        written.replace(final / written.name)
-
-            return save
-
-        return make
-
-    _replace(BaseModel, "save_network", staged("models"))
-    _replace(BaseModel, "save_training_state", staged("training_states"))
 
 
 def make_only_folders() -> None:

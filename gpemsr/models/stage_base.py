@@ -11,15 +11,16 @@ from basicsr.utils import get_root_logger
 from torch.nn import functional as F
 
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.models.portable import PortableModel
 
 
-class StageModel(SRModel):
+class StageModel(PortableModel, SRModel):
     """A stage's model: loads our and the authors' checkpoints, optimises what is not frozen, logs pictures.
 
     Subclasses may add to what a validation reports: see :meth:`validation_scalars`.
 
     Attributes:
-        path_keys: keys of ``path`` beside BasicSR's.
+        path_keys: keys of ``path`` in addition to BasicSR's.
         prior_prefix: the part of ``network_g`` that ``path.pretrain_prior`` is loaded into.
     """
 
