@@ -55,7 +55,7 @@ def test_a_folder_that_holds_no_sections(folder, capsys):
 def test_a_codebook_of_another_size_than_stage_ones(folder, capsys):
     line = refused(2, folder, capsys, "network_g:vqgan:num_codes=32")
     assert "path.pretrain_prior=" in line
-    assert "codebook.embedding.weight (16, 8) where (32, 8) fits" in line
+    assert "codebook.embedding.weight (16, 8), expected (32, 8)" in line
 
 
 def test_a_checkpoint_of_another_stage(folder, capsys):
