@@ -22,8 +22,9 @@ BLOCK = 1 << 20  # bytes read at once
 def replaced(path: Path) -> Iterator[Path]:
     """A name to write a file or a folder under, which becomes ``path`` if the block ends well.
 
-    At any time ``path`` is what it was before, or complete, also after a crash. An exception removes what the block
-    wrote; what a killed process of this machine left is removed when the same ``path`` is written next.
+    Until then ``path`` is as it was (while one folder replaces another, it is absent for an instant). An exception
+    removes what the block wrote; what a killed process of this machine left is removed by the next one that writes
+    the same ``path``.
 
     Raises:
         InputError: it cannot be written (full disk, no permission).

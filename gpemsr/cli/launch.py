@@ -61,13 +61,13 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:
-        print(f"{args.opt}: fits")
+        print(f"{args.opt}: valid")
         return 0
     if options["num_gpu"] == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs
     compat.apply()
     compat.parse_options_with(read)
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
-    with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR parses it, and notes it in its copy
+    with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
         pipeline(compat.working_root())
     return 0

@@ -16,7 +16,7 @@ from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 
 def apply() -> None:
-    """Install the lasting patches below into the imported BasicSR, but for :func:`parse_options_with`. Repeatable."""
+    """Install the lasting patches below into the imported BasicSR, except :func:`parse_options_with`. Repeatable."""
     validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
@@ -34,7 +34,7 @@ def working_root() -> str:
 
 
 def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
-    """Set ``owner.name`` to ``make(the function that was there)``, once however often it is called."""
+    """Replace the function ``owner.name`` by ``make`` of it, once; the replacement keeps it as ``original``."""
     original = getattr(owner, name)
     if getattr(original, "original", None) is None:
         replacement = functools.wraps(original)(make(original))

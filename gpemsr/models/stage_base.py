@@ -29,7 +29,7 @@ class StageModel(PortableModel, SRModel):
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
-        """(Key in ``path``, options of the network, which state of the file fits where) of what is loaded strictly."""
+        """(Key in ``path``, options of the network, keywords of ``check_state``) of each file that is loaded strictly."""
         path = opt["path"]
         for network in (key for key, options in opt.items() if key.startswith("network_") and options):
             letter = network.removeprefix("network_")
@@ -50,7 +50,7 @@ class StageModel(PortableModel, SRModel):
     def check_tested(opt: Mapping) -> None:
         """Raise ValueError unless a test names the checkpoint that it is of."""
         if not opt.get("train") and not opt["path"].get("pretrain_network_g"):
-            raise ValueError("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
+            raise ValueError("path.pretrain_network_g=null: expected the checkpoint to test (net_g_*.pth)")
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:
