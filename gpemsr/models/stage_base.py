@@ -29,7 +29,7 @@ class StageModel(PortableModel, SRModel):
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
-        """(Key in ``path``, options of the network, keywords of ``check_state``) of each file that is loaded strictly."""
+        """(Key in ``path``, network options, keywords of ``check_state``) of each file that is loaded strictly."""
         path = opt["path"]
         for network in (key for key, options in opt.items() if key.startswith("network_") and options):
             letter = network.removeprefix("network_")
