@@ -61,7 +61,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:
-        print(f"{args.opt}: valid")
+        print(f"{args.opt}: no mistake found")
         return 0
     if options["num_gpu"] == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs

@@ -50,7 +50,7 @@ class StageModel(PortableModel, SRModel):
     def check_tested(opt: Mapping) -> None:
         """Raise ValueError unless a test names the checkpoint that it is of."""
         if not opt.get("train") and not opt["path"].get("pretrain_network_g"):
-            raise ValueError("path.pretrain_network_g=null: expected the checkpoint to test (net_g_*.pth)")
+            raise ValueError("path.pretrain_network_g=null: the checkpoint to test is expected (net_g_*.pth)")
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:

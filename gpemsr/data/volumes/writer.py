@@ -31,7 +31,7 @@ class TiffStackWriter:
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
 
     Raises:
-        InputError: an invalid shape, dtype or voxel size, or a file that cannot be written.
+        InputError: a wrong shape, dtype or voxel size, or a file that cannot be written.
     """
 
     def __init__(
