@@ -2,7 +2,7 @@
 # make test                              lint, types and tests
 # make benchmark EM_DATA=folder          compare methods at equal training, from the raw stacks: hours
 # make lint                              lint and types only
-# Each makes or mends .venv first, where it is absent or requirements.lock has changed.
+# Each makes or repairs .venv first, where it is absent or requirements.lock has changed.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p)),$(p))))
 SCALE ?= 8

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a command reports them."""
+"""Errors that a user can fix, and how a command reports them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 
 class InputError(ValueError):
-    """Bad input: a file, option or value that does not fit. Its text is one clear line for the user.
+    """Bad input: an unusable file, option or value. Its text is one clear line for the user.
 
-    The text says what is wrong, where, and what would fit.
+    The text says what is wrong, where, and what is expected.
     """
 
 

@@ -1,4 +1,4 @@
-"""Writing whole files, reading records, and telling one file from another."""
+"""Writing files and folders whole, hashing files, and reading records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,23 +20,113 @@ BLOCK = 1 << 20  # bytes read at once
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A name to write under, which becomes ``path`` if the block ends well: ``path`` never holds a part of a file.
+    """A name to write a file or a folder under, which becomes ``path`` if the block ends well.
+
+    Until then ``path`` is as it was (while one folder replaces another, it is absent for an instant). An exception
+    removes what the block wrote; what a killed process of this machine left is removed by the next one that writes
+    the same ``path``.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written (full disk, no permission).
     """
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    temporary = temporary_name(path)
     try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
+        with write_errors(path):
+            remove_leftovers(path)
+            yield temporary
+            publish(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Report what the operating system refuses (full disk, no permission), and errors of ``kinds``, in one line.
+
+    Raises:
+        InputError: with ``path`` and the reason.
+    """
+    errors: tuple[type[Exception], ...] = (OSError, *kinds)
+    try:
+        yield
+    except errors as error:
+        raise InputError(f"{path}: cannot be written ({error})") from error
+
+
+def temporary_name(path: Path) -> Path:
+    """The hidden name, in the same folder and with the same suffix, under which this process writes ``path``."""
+    return path.with_name(f"{_temporary_prefix(path)}{os.getpid()}{path.suffix}")
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Bring a file or folder to disk and rename it to ``path``; what had this name before is replaced.
+
+    Raises:
+        OSError: it could not be done; ``path`` is as it was.
+    """
+    is_folder = temporary.is_dir()
+    for written in [*temporary.rglob("*"), temporary] if is_folder else [temporary]:
+        _sync(written)
+    if is_folder and path.exists():  # folders cannot replace each other in one step
+        old = temporary.with_name(f"{temporary.name}-old")
+        path.rename(old)
+        try:
+            temporary.rename(path)
+        except BaseException:
+            old.rename(path)
+            raise
+        remove(old)
+    else:
+        temporary.replace(path)
+    _sync(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes of this machine that are gone left when they were killed while writing ``path``."""
+    pattern = re.compile(rf"{re.escape(_temporary_prefix(path))}(\d+){re.escape(path.suffix)}")
+    for entry in path.parent.iterdir() if path.parent.is_dir() else []:
+        match = pattern.fullmatch(entry.name)
+        if match and (int(match[1]) == os.getpid() or not _is_alive(int(match[1]))):
+            remove(entry)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all in it, if it exists and can be removed."""
+    with contextlib.suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.stem}.tmp-{socket.gethostname()}-"
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some network file systems cannot do it for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sha256(path: Path, progress: Callable[[int], object] = lambda count: None) -> str:
-    """SHA-256 of a file, in hexadecimal; ``progress`` is told how many bytes each block that was read has."""
+    """SHA-256 of a file, in hexadecimal; ``progress`` is called with the bytes in each block that was read."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 import gpemsr
-from gpemsr.checkpoints.loading import from_authors, names
+from gpemsr.checkpoints import names
+from gpemsr.checkpoints.authors import from_authors
 
 FOLDER = Path(os.environ.get("GPEMSR_FIXTURES", Path(__file__).parent / "fixtures"))
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())

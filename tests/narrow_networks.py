@@ -9,7 +9,7 @@ import gpemsr
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402
 
-from gpemsr.checkpoints.loading import to_authors  # noqa: E402
+from gpemsr.checkpoints.authors import to_authors  # noqa: E402
 
 VQGAN = {"channels": [32, 32, 32, 64, 32], "num_codes": 7, "code_dim": 12, "num_res_blocks": 2}
 INDEXER = {"channels": [32, 32, 64, 32, 32], "num_res_blocks": 3, "vqgan": VQGAN}

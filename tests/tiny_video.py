@@ -13,7 +13,10 @@ from torch import nn
 from gpemsr.compat import importable_basicsr
 
 with importable_basicsr():
-    from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
+    from basicsr.models.video_base_model import VideoBaseModel
+    from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
+
+    from gpemsr.models.portable import PortableModel
 
 FRAMES = 3
 PSNR = sum(20 * math.log10(255 / (k + 1)) for k in range(FRAMES)) / FRAMES
@@ -52,11 +55,16 @@ class TinyVideoDataset(torch.utils.data.Dataset):
         return item | {"idx": f"{index}/{FRAMES}", "lq_path": f"a/{index:08d}.png"}
 
 
+class TinyVideoModel(PortableModel, VideoBaseModel):
+    """BasicSR's video model as ours extend it."""
+
+
 def register_tiny_video() -> None:
-    """Register both, once."""
+    """Register all three, once."""
     if "TinyVideoNet" not in ARCH_REGISTRY:
         ARCH_REGISTRY.register(TinyVideoNet)
         DATASET_REGISTRY.register(TinyVideoDataset)
+        MODEL_REGISTRY.register(TinyVideoModel)
 
 
 def video_options(model_type: str) -> dict:

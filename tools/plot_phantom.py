@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from gpemsr.errors import InputError, command
+from gpemsr.files import replaced
 from gpemsr.phantom.stack import make_phantom
 
 PANEL, GAP, LABEL = 280, 6, 20
@@ -35,9 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{arguments.fib25} section {arguments.section}: cannot be read ({error})") from error
     picture = draw(real, arguments.seed)
     picture = picture.point([min(value // 6 * 6 + 3, 255) if value < 250 else 255 for value in range(256)] * 3)
-    temporary = arguments.out.with_name(f".{arguments.out.name}.tmp-{os.getpid()}.png")
-    picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
-    os.replace(temporary, arguments.out)
+    with replaced(arguments.out) as temporary:
+        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
     print(f"{arguments.out}: {picture.width} x {picture.height}, {arguments.out.stat().st_size // 1000} kB")
     return 0
 

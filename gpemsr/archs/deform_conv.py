@@ -9,8 +9,9 @@ from importlib.util import find_spec
 
 import torch
 from basicsr.archs.arch_util import DCNv2Pack
-from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
+
+from gpemsr.compat.sampled_convolution import sampled_deform_conv2d
 
 ENGINES = ("mmcv", "torchvision")
 
@@ -37,47 +38,12 @@ def choose_engine() -> str:
     return wanted or ("mmcv" if mmcv_has_ops() else "torchvision")
 
 
-def sampled_deform_conv2d(
-    x: torch.Tensor,
-    offset: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    mask: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """``deform_conv2d`` with stride 1 and same padding, by ``grid_sample``: what training on a CPU uses.
-
-    torchvision's CPU operator has a backward pass that is several times slower.
-
-    Args:
-        x: (b, in, h, w).
-        offset: (b, groups * 2 * k * k, h, w), y before x, in pixels.
-        weight: (out, in, k, k), k odd.
-        bias: (out,), or None.
-        mask: (b, groups * k * k, h, w), or None for ones.
-    """
-    b, channels, h, w = x.shape
-    k = weight.shape[-1]
-    offset = offset.reshape(-1, k * k, 2, h, w)
-    groups = len(offset) // b
-    taps = torch.arange(k, device=x.device, dtype=x.dtype) - k // 2
-    tap_y, tap_x = (tap.reshape(-1, 1, 1) for tap in torch.meshgrid(taps, taps, indexing="ij"))
-    y = offset[:, :, 0] + tap_y + torch.arange(h, device=x.device, dtype=x.dtype).view(-1, 1)
-    x_ = offset[:, :, 1] + tap_x + torch.arange(w, device=x.device, dtype=x.dtype)
-    grid = torch.stack([(2 * x_ + 1) / w - 1, (2 * y + 1) / h - 1], dim=-1).flatten(1, 2)
-    taken = F.grid_sample(x.reshape(b * groups, -1, h, w), grid, align_corners=False)
-    columns = taken.unflatten(2, (k * k, h))
-    if mask is not None:
-        columns = columns * mask.reshape(b * groups, 1, k * k, h, w)
-    result = (weight.flatten(1) @ columns.reshape(b, channels * k * k, h * w)).view(b, -1, h, w)
-    return result if bias is None else result + bias.view(-1, 1, 1)
-
-
 class DeformConv(DCNv2Pack):
     """3x3 deformable convolution whose offsets and masks come from a second feature map.
 
     State dict as BasicSR's ``DCNv2Pack``: ``weight``, ``bias``, ``conv_offset.*``.
     The engine is chosen when the module is made, see :func:`choose_engine`; unless ``GPEMSR_DCN`` forces one,
-    training on a CPU uses :func:`sampled_deform_conv2d` in torchvision's stead.
+    training on a CPU uses :func:`~gpemsr.compat.sampled_convolution.sampled_deform_conv2d` instead of torchvision's.
     """
 
     def __init__(self, in_channels: int, out_channels: int, deformable_groups: int) -> None:

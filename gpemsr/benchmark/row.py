@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +24,7 @@ from gpemsr.benchmark.options import (
 from gpemsr.data.degradations import Kind
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
+from gpemsr.files import replaced
 from gpemsr.volume.held_back import to_8_bit
 
 
@@ -42,18 +41,13 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: M
     """
     rows = Path(options.out) / "rows"
     name = method.name if method else HR.upper()
-    folder = rows / f".{slug(name)}.tmp-{os.getpid()}"
-    folder.mkdir(parents=True)
-    try:
+    with replaced(rows / slug(name)) as folder:
+        folder.mkdir(parents=True)
         try:
             row = Row(options, method, folder).run()
         except Exception as error:
             row = failed_row(name, method, error)
         (folder / "row.json").write_text(json.dumps({**row, "of": of, "hashes": hashes}, indent=1))
-        shutil.rmtree(rows / slug(name), ignore_errors=True)
-        folder.rename(rows / slug(name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def failed_row(name: str, method: Method | None, error: Exception | str) -> dict[str, Any]:

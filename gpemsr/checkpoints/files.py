@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import warnings
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gpemsr.errors import InputError
+from gpemsr.files import replaced, write_errors
 
 State = dict[str, Tensor]
 PARAM_KEYS = ("params", "params_ema")  # where BasicSR puts a state dict
@@ -28,14 +28,14 @@ def read_checkpoint(path: str | Path) -> Any:
     path = Path(path).expanduser()
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # the refusal says what matters
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error says what matters
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except pickle.UnpicklingError as error:
         needs = re.search(r"GLOBAL (\S+)", str(error))
         what = f"it needs {needs[1]}" if needs else "it is no checkpoint, or needs code to be run"
-        raise InputError(f"{path}: refused, {what}; a file of tensors alone fits") from None
+        raise InputError(f"{path}: refused, {what}; expected a file of plain tensors") from None
     except Exception as error:  # any bytes may be in it: the unpickler raises KeyError, IndexError, struct.error, ...
         reason = (str(error) or type(error).__name__).splitlines()[0][:120]
         raise InputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
@@ -65,35 +65,27 @@ def unwrap(loaded: Any, param_key: str | None = None) -> State:
         InputError: there is no state dict.
     """
     if not isinstance(loaded, Mapping):
-        raise InputError(f"a {type(loaded).__name__} where a state dict fits")
+        raise InputError(f"a {type(loaded).__name__}, expected a state dict")
     for key in (param_key, *PARAM_KEYS):
         if isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
             break
     else:
-        if isinstance(loaded.get("state_dict"), Mapping):  # MMagic's: the network beside losses and counters
+        if isinstance(loaded.get("state_dict"), Mapping):  # MMagic's: the network together with losses and counters
             prefix = "generator."
             loaded = {k.removeprefix(prefix): v for k, v in loaded["state_dict"].items() if k.startswith(prefix)}
     strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
     if strange or not loaded:
-        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}, where names with tensors fit")
+        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}; expected names with tensors")
     return {key.removeprefix("module."): value for key, value in loaded.items()}
 
 
 def save_checkpoint(path: Path, checkpoint: dict) -> None:
-    """Write a checkpoint under a temporary name and rename it when it is whole.
+    """Write a checkpoint, which appears when it is whole.
 
     Raises:
         InputError: it cannot be written (full disk, no permission); nothing is left of it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a failed write as either
-        raise InputError(f"{path}: cannot be written ({error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    # torch reports a failed write as OSError or RuntimeError
+    with replaced(path) as temporary, write_errors(path, RuntimeError), temporary.open("wb") as file:
+        torch.save(checkpoint, file)

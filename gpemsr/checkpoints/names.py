@@ -1,7 +1,7 @@
-"""What each of our modules is called in the authors' checkpoints, and what the shapes there say of the network.
+"""What each of our modules is called in the authors' checkpoints, and what the shapes there say about the network.
 
 One table per network: our module -> the authors' module. A key is renamed by the longest prefix of it that the
-table holds, so that a row covers everything below it but for the rows that say more.
+table holds, so that a row covers everything below it except what longer rows cover.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def vqgan_names(options: Mapping) -> Names:
 
 
 def indexer_names(options: Mapping) -> Names:
-    """Stage II generator: the indexer beside the parts of stage I."""
+    """Stage II generator: the indexer and the parts of stage I."""
     layers = (len(options["channels"]) - 1) * options["num_res_blocks"]
     names = {
         "stem": "indexer.input_layer",
@@ -129,9 +129,9 @@ def _attention(ours: str, theirs: str) -> Names:
 
 
 def options_of(network: str, state: Mapping[str, Tensor]) -> dict:
-    """Constructor options (but the scale) of our ``network`` that the shapes of an authors' state dict tell.
+    """Constructor options (but the scale) of our ``network`` that the shapes of an authors' state dict show.
 
-    Each is told by several keys, so that one missing or of another shape does not mislead; what no key tells is 0.
+    Each is read from several keys, so that a missing or misshapen one does not mislead; 0 if no key shows it.
     """
     return {
         "VQGAN": _vqgan_options,

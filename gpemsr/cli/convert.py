@@ -51,28 +51,28 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{out}: no such folder")
     if arguments.options and not arguments.to_authors:
         raise InputError("--options fits with --to-authors only")
+    from gpemsr.checkpoints import authors, networks
     from gpemsr.checkpoints import files as checkpoint_files
-    from gpemsr.checkpoints import loading as checkpoints
 
     loaded = checkpoint_files.read_checkpoint(arguments.file)
     try:
         state = checkpoint_files.unwrap(loaded, arguments.param_key)
-        direct = checkpoints.used_directly(state)
+        direct = authors.used_directly(state)
         if direct and out is None:
-            print(f"{arguments.file}: {checkpoints.tell_direct(*direct)}")
+            print(f"{arguments.file}: {authors.explain_direct(*direct)}")
             return 0
         if arguments.to_authors:
             options = _network_options(loaded, arguments.options)
-            converted = checkpoints.to_authors(options, state)
-            options = checkpoints.complete(options)
-            print(f"{arguments.file}: our {checkpoints.describe(options)}, every key fits")
+            converted = authors.to_authors(options, state)
+            options = networks.complete(options)
+            print(f"{arguments.file}: our {authors.describe(options)}, every key fits")
         else:
             options, converted = _from_authors(arguments, state)
     except InputError as error:
         raise InputError(f"{arguments.file}: {error}") from None
     if out is not None:
         metadata = {
-            "content": checkpoints.describe(options),
+            "content": authors.describe(options),
             "key_names": "authors" if arguments.to_authors else "gpemsr",
             "scale": options.get("scale"),
             "network_g": options,
@@ -87,13 +87,14 @@ def main(argv: list[str] | None = None) -> int:
 def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dict]:
     import yaml
 
-    from gpemsr.checkpoints import loading as checkpoints
+    from gpemsr.checkpoints import authors
+    from gpemsr.checkpoints.names import modules_of
 
-    comparison = checkpoints.compare(state)
+    comparison = authors.compare(state)
     options = comparison.options
-    print(f"{arguments.file}: the authors' {checkpoints.describe(options)}, every key fits")
+    print(f"{arguments.file}: the authors' {authors.describe(options)}, every key fits")
     if comparison.unused:
-        modules = ", ".join(checkpoints.names.modules_of(comparison.unused))
+        modules = ", ".join(modules_of(comparison.unused))
         print(f"{len(comparison.unused)} of {len(state)} entries are left out, layers that they never use: {modules}")
     print(yaml.safe_dump({"network_g": options}, sort_keys=False, default_flow_style=None), end="")
     return options, comparison.convert(state)

@@ -9,7 +9,6 @@ changed since it was fetched, not that the server sent what its makers published
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ import requests
 from tqdm import tqdm
 
 from gpemsr.errors import InputError, command
-from gpemsr.files import sha256
+from gpemsr.files import publish, replaced, sha256, write_errors
 
 URL = "https://cremi.org/static/data/"
 SAMPLES = {"A": "20160501", "B": "20160501", "C": "20160501", "A+": "20160601", "B+": "20160601", "C+": "20160601"}
@@ -136,7 +135,8 @@ def fetch(session: requests.Session, url: str, path: Path, checksum: str | None 
     except InputError:
         part.unlink()
         raise
-    os.replace(part, path)
+    with write_errors(path):
+        publish(part, path)
     _record(record, path.name, found)
     print(f"{path}: fetched, SHA-256 {found} {'verified' if checksum else 'recorded'}")
 
@@ -227,9 +227,8 @@ def _verify(path: Path, checksum: str | None, remedy: str) -> str:
 
 
 def _record(record: Path, name: str, checksum: str) -> None:
-    temporary = record.with_name(f".{record.name}.tmp-{os.getpid()}")
-    temporary.write_text(f"{checksum}  {name}\n", encoding="utf-8")
-    os.replace(temporary, record)
+    with replaced(record) as temporary:
+        temporary.write_text(f"{checksum}  {name}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from unittest import mock
+from typing import Any
 
 from gpemsr import compat, register
 from gpemsr.checkpoints.inputs import check_inputs
@@ -38,6 +38,11 @@ def _parser(is_train: bool) -> argparse.ArgumentParser:
     return parser
 
 
+def read(file: str, forced: Sequence[str]) -> dict[str, Any]:
+    """The content of an option file, with the entries of ``--force_yml`` applied."""
+    return override(read_options(file), forced)
+
+
 @command
 def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     """Run BasicSR's ``train_pipeline`` or ``test_pipeline`` on a checked option file.
@@ -47,21 +52,22 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
         argv: the command line's arguments; those of the process if None.
 
     Returns:
-        The exit code: 0, or 2 (with one line on stderr) where an option does not fit.
+        The exit code: 0, or 2 (with one line on stderr) where an option is refused.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(is_train).parse_args(arguments)
     register()
-    options = override(read_options(args.opt), args.force_yml)
+    options = read(args.opt, args.force_yml)
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:
-        print(f"{args.opt}: fits")
+        print(f"{args.opt}: no mistake found")
         return 0
     if options["num_gpu"] == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs
     compat.apply()
+    compat.parse_options_with(read)
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
-    with mock.patch.object(sys, "argv", [sys.argv[0], *arguments]):
+    with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
         pipeline(compat.working_root())
     return 0

@@ -63,7 +63,7 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     """
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    from gpemsr.checkpoints.loading import weightless
+    from gpemsr.checkpoints.networks import weightless
     from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered
 
     bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
 
 from gpemsr.errors import InputError, command
+from gpemsr.files import replaced
 
 EXAMPLES = """examples:
   a stack of 24 sections of 512 x 512 pixels at 40 x 4 x 4 nm:
@@ -113,17 +113,10 @@ def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
 @contextlib.contextmanager
 def _written(path: Path, make):
     """What ``make(temporary path)`` opens; it is closed and renamed to ``path`` if the block ends well."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(make(temporary)) as writer:
-                yield writer
-            os.replace(temporary, path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(path) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(make(temporary)) as writer:
+            yield writer
 
 
 class _IdsTiff:

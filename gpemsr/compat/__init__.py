@@ -1,18 +1,19 @@
-"""How BasicSR 1.4.2 and MMagic 1.2.0 differ from today's torch: the one place that knows.
+"""How BasicSR 1.4.2 and MMagic 1.2.0 differ from today's torch: the only package that knows.
 
-Each function mends one breakage and says which. :func:`importable_basicsr` has no lasting effect and
-is what a module of ours uses; :func:`apply` installs the lasting ones and is called by the entry
-points (``gpemsr-train``, ``gpemsr-test``) only, never by importing an architecture. :func:`load_mmagic` is for
-who needs one of MMagic's networks, :func:`load_mmagic_registries` for who runs mmengine's Runner with MMagic.
+Each function patches one thing that breaks and says which. :func:`importable_basicsr` has no lasting effect and
+is what our modules use; :func:`apply` installs the lasting patches and is called by the commands that train or
+test (never by importing an architecture). :func:`load_mmagic` imports one of MMagic's networks,
+:func:`load_mmagic_registries` what mmengine's Runner needs of MMagic.
 
-Not mended, but to be known: without CUDA BasicSR's BasicVSR++ drops its deformable alignment (use MMagic's), its
+Known but not patched: without CUDA BasicSR's BasicVSR++ drops its deformable alignment (use MMagic's), its
 EDVR always returns three channels, its other video networks are x4 only, and NIQE needs more than 128 pixels.
 """
 
 from gpemsr.compat.basicsr_import import importable_basicsr
-from gpemsr.compat.basicsr_mends import apply, validate_video_on_any_device, working_root
-from gpemsr.compat.mmagic_mends import load_mmagic, load_mmagic_registries, mmengine_without_cuda
-from gpemsr.compat.torch_mends import flush_denormals, silence_known_warnings
+from gpemsr.compat.basicsr_patches import apply, parse_options_with, validate_video_on_any_device, working_root
+from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
+from gpemsr.compat.temporary import temporarily
+from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 __all__ = [
     "apply",
@@ -21,7 +22,9 @@ __all__ = [
     "load_mmagic",
     "load_mmagic_registries",
     "mmengine_without_cuda",
+    "parse_options_with",
     "silence_known_warnings",
+    "temporarily",
     "validate_video_on_any_device",
     "working_root",
 ]

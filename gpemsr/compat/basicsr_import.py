@@ -7,6 +7,8 @@ import sys
 import types
 from collections.abc import Iterator
 
+from gpemsr.compat.temporary import temporary_modules
+
 
 @contextlib.contextmanager
 def importable_basicsr() -> Iterator[None]:
@@ -24,8 +26,5 @@ def importable_basicsr() -> Iterator[None]:
 
     stand_in = types.ModuleType(name)
     stand_in.rgb_to_grayscale = rgb_to_grayscale  # type: ignore[attr-defined]
-    sys.modules[name] = stand_in
-    try:
+    with temporary_modules({name: stand_in}):
         yield
-    finally:
-        del sys.modules[name]

@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
-import socket
 from pathlib import Path
 
 import cv2
@@ -30,6 +28,7 @@ from gpemsr.data.section_store import (
     shared_environment,
 )
 from gpemsr.errors import InputError
+from gpemsr.files import publish, remove, remove_leftovers, temporary_name, write_errors
 
 COMPRESS_LEVEL = 1
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -38,12 +37,12 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def check_name(name: str) -> str:
     """Return ``name`` if it can be part of keys and file names (BasicSR cuts keys at a dot), else raise."""
     if not _NAME.fullmatch(name):
-        raise InputError(f"name {name!r} does not fit; letters, digits, '_' and '-' do")
+        raise InputError(f"name {name!r}: expected letters, digits, '_' and '-'")
     return name
 
 
 class LmdbWriter:
-    """Writes sections into a temporary folder beside ``path``; :meth:`publish` gives it its name.
+    """Writes sections into a temporary folder next to ``path``; :meth:`publish` gives it its name.
 
     As a context manager it removes the temporary folder on leaving, so that an exception leaves nothing. What a
     killed process of this machine left is removed by the next writer of the same ``path``.
@@ -51,7 +50,7 @@ class LmdbWriter:
     Args:
         path: final folder, ``*.lmdb``.
         tile: sections with a side longer than this are stored as tiles of this size; None: never.
-        metadata: goes into ``volume.json`` beside what the writer adds (see :meth:`finish_volume`).
+        metadata: goes into ``volume.json`` together with what the writer adds (see :meth:`finish_volume`).
         append: start from a copy of the LMDB that has this name, and add volumes to it.
 
     Raises:
@@ -62,11 +61,11 @@ class LmdbWriter:
         self.path = path
         self.tile = tile
         self.metadata = {**metadata, "volumes": read_metadata(path)["volumes"] if append else {}}
-        _remove_left_over(path)
-        self._folder = path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
+        self._folder = temporary_name(path)
         self._digest = hashlib.sha256()
         self._range: tuple[int, int] | None = None
-        with _clear_errors(path):
+        with write_errors(path, lmdb.Error):
+            remove_leftovers(path)
             self._folder.mkdir(parents=True)
             if append:
                 shared_environment(path).copy(str(self._folder), compact=True)
@@ -78,7 +77,7 @@ class LmdbWriter:
     def put(self, volume: str, number: int, section: np.ndarray) -> None:
         """Add a section (y, x), uint8 or uint16, of the volume being written; ``number`` must ascend."""
         items = [(key, pixels.shape, _encode_png(pixels)) for key, pixels in _tiles(volume, number, section, self.tile)]
-        with _clear_errors(self.path):
+        with write_errors(self.path, lmdb.Error):
             self._commit([(key.encode(), value) for key, _, value in items])
             for key, (height, width), _ in items:
                 self._meta_info.write(f"{key}.png ({height},{width},1) {COMPRESS_LEVEL}\n")
@@ -118,27 +117,19 @@ class LmdbWriter:
         self._range, self._digest = None, hashlib.sha256()
 
     def close(self) -> None:
-        """Complete the files under the temporary name and bring them to disk."""
-        with _clear_errors(self.path):
+        """Complete the files under the temporary name."""
+        with write_errors(self.path, lmdb.Error):
             self._environment.sync(True)
             self._environment.close()
             self._meta_info.close()
-            with open(self._folder / "volume.json", "w", encoding="utf-8") as file:
-                json.dump(self.metadata, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
+            (self._folder / "volume.json").write_text(json.dumps(self.metadata, indent=1) + "\n", encoding="utf-8")
             (self._folder / "lock.mdb").unlink(missing_ok=True)
 
     def publish(self, overwrite: bool) -> None:
         """Rename the closed folder to its final name; an old one is removed only if ``overwrite``."""
-        old = self._folder.with_name(self._folder.name + "-old")
-        with _clear_errors(self.path):
-            if self.path.exists():
-                refuse_existing(self.path, overwrite)
-                os.rename(self.path, old)
-            os.rename(self._folder, self.path)
-            shutil.rmtree(old, ignore_errors=True)
+        refuse_existing(self.path, overwrite)
+        with write_errors(self.path):
+            publish(self._folder, self.path)
 
     def __enter__(self):
         return self
@@ -146,7 +137,7 @@ class LmdbWriter:
     def __exit__(self, *_):
         self._environment.close()
         self._meta_info.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove(self._folder)
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
@@ -251,36 +242,3 @@ def _update_digest(digest, key, value) -> None:
     digest.update(key)
     digest.update(len(value).to_bytes(8, "little"))
     digest.update(value)
-
-
-class _clear_errors:
-    """Turns what the operating system refuses (disk full, no permission) into one clear line."""
-
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, _):
-        if isinstance(error, (OSError, lmdb.Error)) and not isinstance(error, lmdb.MapFullError):
-            raise InputError(f"{self.path}: cannot be written ({error})") from error
-
-
-def _remove_left_over(path: Path) -> None:
-    """Remove temporary folders of ``path`` whose process of this machine is gone."""
-    prefix = f".{path.name}.tmp-{socket.gethostname()}-"
-    for folder in path.parent.glob(f"{prefix}*") if path.parent.is_dir() else []:
-        owner = folder.name[len(prefix) :]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

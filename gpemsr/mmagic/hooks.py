@@ -1,4 +1,4 @@
-"""Weights in BasicSR's layout beside the Runner's checkpoints."""
+"""Weights in BasicSR's layout in addition to the Runner's checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mmagic.registry import HOOKS
 from mmengine.hooks import Hook
 
 from gpemsr.checkpoints.files import State, save_checkpoint
+from gpemsr.files import replaced
 
 GENERATOR = "generator."
 
@@ -25,7 +26,7 @@ class BasicSRCheckpointHook(Hook):
     """Write ``net_g_<iteration>.pth`` whenever the Runner saves, and ``net_g_latest.pth`` at the end.
 
     They hold tensors alone: ``params`` and, with an ``EMAHook``, ``params_ema``. BasicSR's options take them as
-    ``path.pretrain_network_g``. The Runner's own checkpoint holds what resuming needs beside them.
+    ``path.pretrain_network_g``. The Runner's own checkpoint holds what else resuming needs.
     """
 
     priority = "LOW"  # after EMAHook, which puts its weights into the checkpoint
@@ -48,6 +49,5 @@ class BasicSRCheckpointHook(Hook):
         """Name the last one ``net_g_latest.pth``, too."""
         if self.last is not None:
             latest = self.last.with_name("net_g_latest.pth")
-            temporary = latest.with_name(f".{latest.name}.tmp")
-            shutil.copyfile(self.last, temporary)
-            temporary.replace(latest)
+            with replaced(latest) as temporary:
+                shutil.copyfile(self.last, temporary)

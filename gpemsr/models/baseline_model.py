@@ -11,6 +11,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
 from gpemsr.archs.baselines_arch import RIVALS, Bicubic
 from gpemsr.archs.lifted import RECURRENT, Rival
+from gpemsr.models.portable import PortableModel
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import TrainOptions
 
@@ -66,7 +67,7 @@ class BaselineModel(StageModel, VideoBaseModel):
 
 
 @MODEL_REGISTRY.register()
-class BaselineStackModel(VideoRecurrentModel):
+class BaselineStackModel(PortableModel, VideoRecurrentModel):
     """Test of a recurrent network on whole stacks: BasicSR's model, with options that are checked."""
 
     fits = {

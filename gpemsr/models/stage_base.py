@@ -11,15 +11,16 @@ from basicsr.utils import get_root_logger
 from torch.nn import functional as F
 
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.models.portable import PortableModel
 
 
-class StageModel(SRModel):
+class StageModel(PortableModel, SRModel):
     """A stage's model: loads our and the authors' checkpoints, optimises what is not frozen, logs pictures.
 
     Subclasses may add to what a validation reports: see :meth:`validation_scalars`.
 
     Attributes:
-        path_keys: keys of ``path`` beside BasicSR's.
+        path_keys: keys of ``path`` in addition to BasicSR's.
         prior_prefix: the part of ``network_g`` that ``path.pretrain_prior`` is loaded into.
     """
 
@@ -28,7 +29,7 @@ class StageModel(SRModel):
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
-        """(Key in ``path``, options of the network, which state of the file fits where) of what is loaded strictly."""
+        """(Key in ``path``, network options, keywords of ``check_state``) of each file that is loaded strictly."""
         path = opt["path"]
         for network in (key for key, options in opt.items() if key.startswith("network_") and options):
             letter = network.removeprefix("network_")
@@ -49,7 +50,7 @@ class StageModel(SRModel):
     def check_tested(opt: Mapping) -> None:
         """Raise ValueError unless a test names the checkpoint that it is of."""
         if not opt.get("train") and not opt["path"].get("pretrain_network_g"):
-            raise ValueError("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
+            raise ValueError("path.pretrain_network_g=null: the checkpoint to test is expected (net_g_*.pth)")
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:

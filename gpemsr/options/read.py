@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,14 +53,6 @@ def read_options(path: str | Path) -> OrderedDict:
 def to_plain(value: Any) -> Any:
     """Nested ordered mappings as plain ones, which YAML writes without tags."""
     return {k: to_plain(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def split_force_yml(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line into (the other arguments, the entries ``key:key=value`` of ``--force_yml``)."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--force_yml", nargs="+", default=[])
-    known, rest = parser.parse_known_args(list(arguments))
-    return rest, known.force_yml
 
 
 def override(options: OrderedDict, entries: Sequence[str]) -> OrderedDict:

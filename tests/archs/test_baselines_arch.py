@@ -76,7 +76,7 @@ def test_without_mmagic_basicsr_trains_and_its_networks_say_what_to_install(tmp_
     command = [sys.executable, "-c", BLOCKED]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
-    what = "mmengine is not installed, which MMagic's side needs: pip install gpemsr[mmagic]"
+    what = "mmengine is not installed, which MMagic needs: pip install gpemsr[mmagic]"
     lines = done.stdout.splitlines()
     assert lines[:2] == [f"type=SectionTDAN: {what}", f"type=SectionBasicVSRPlusPlus: {what}"]
     assert lines[-1] == "2 0"

@@ -8,16 +8,9 @@ import torch
 from fill import blank_state
 from narrow_networks import NARROW, authors_state, build_network, narrow_network
 
-from gpemsr.checkpoints.loading import (
-    compare,
-    describe,
-    from_authors,
-    load_authors_file,
-    load_network_state,
-    recognise,
-    to_authors,
-    used_directly,
-)
+from gpemsr.checkpoints.authors import compare, describe, from_authors, recognise, to_authors, used_directly
+from gpemsr.checkpoints.files import load_authors_file
+from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.errors import InputError
 
 MODULES = {
@@ -113,7 +106,7 @@ def test_key_of_another_shape_is_named_with_both_shapes(key):
     state[key] = torch.empty(3, *fits[1:])
     with pytest.raises(InputError) as error:
         from_authors(state)
-    assert f"1 of another shape: {key} {(3, *fits[1:])} where {fits} fits" in str(error.value)
+    assert f"1 of another shape: {key} {(3, *fits[1:])}, expected {fits}" in str(error.value)
 
 
 @pytest.mark.parametrize(("name", "step"), [("PatchDiscriminator", 1), ("VQGAN", 23), ("LatentIndexer-x8", 61)])
@@ -151,7 +144,7 @@ def test_unused_layers_of_x8_are_not_unused_at_x16():
         ({"prior": {"norm_groups": 16}}, "prior.norm_groups=16: the authors' code has 32 only"),
         ({"num_frames": 5}, "network options: .*num_frames"),
         ({"num_frame": 4}, "network options: num_frame=4"),
-        ({"type": "SwinIR"}, "type=SwinIR: one of GPEMSR, LatentIndexer, VQGAN, PatchDiscriminator fits"),
+        ({"type": "SwinIR"}, "type=SwinIR: expected one of GPEMSR, LatentIndexer, VQGAN, PatchDiscriminator"),
         ({"num_reconstruct_block": 2}, "4 missing: reconstruction.1.conv1.weight"),
     ],
 )
@@ -216,7 +209,7 @@ def test_key_that_does_not_fit_names_the_file(tmp_path):
 def test_pickle_that_needs_code_is_refused_in_one_line(tmp_path):
     torch.save({"params": authors_state("PatchDiscriminator"), "args": argparse.Namespace(lr=1)}, tmp_path / "code.pth")
     with pytest.raises(
-        InputError, match=r"refused, it needs argparse\.Namespace; a file of tensors alone fits"
+        InputError, match=r"refused, it needs argparse\.Namespace; expected a file of plain tensors"
     ) as error:
         load_authors_file(tmp_path / "code.pth")
     assert "\n" not in str(error.value)

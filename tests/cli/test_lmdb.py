@@ -124,7 +124,7 @@ def test_a_killed_run_leaves_no_final_name(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     end = time.monotonic() + 30
-    while not list(tmp_path.glob("o/.a_hr.lmdb.tmp-*/meta_info.txt")) and time.monotonic() < end:
+    while not list(tmp_path.glob("o/.a_hr.tmp-*.lmdb/meta_info.txt")) and time.monotonic() < end:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -14,7 +14,7 @@ from gpemsr import compat
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mended_basicsr() -> None:
+def patched_basicsr() -> None:
     compat.apply()
 
 

@@ -30,6 +30,6 @@ def test_basicsrs_route_needs_neither_and_mmagics_says_what_to_install(tmp_path)
         [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
-    message = "mmengine is not installed, which MMagic's side needs: pip install gpemsr[mmagic]"
+    message = "mmengine is not installed, which MMagic needs: pip install gpemsr[mmagic]"
     assert done.stdout.splitlines()[-1] == message
     assert done.stderr.splitlines()[-1] == f"error: {message}"

@@ -11,7 +11,7 @@ from gpemsr import compat
 
 
 @pytest.fixture(scope="session", autouse=True)
-def mended_basicsr() -> None:
+def patched_basicsr() -> None:
     """What the launchers do; validation of video models needs it on the CPU."""
     compat.apply()
 

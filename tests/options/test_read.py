@@ -5,7 +5,7 @@ from collections import OrderedDict
 import pytest
 
 from gpemsr.errors import InputError
-from gpemsr.options.read import override, read_options, split_force_yml
+from gpemsr.options.read import override, read_options
 
 
 def test_order_floats_and_merges_are_read_as_basicsr_does(tmp_path):
@@ -67,9 +67,3 @@ def test_forced_values_have_the_types_of_a_file(text, value):
 def test_forced_entries_that_do_not_fit_are_refused(entry):
     with pytest.raises(InputError, match="--force_yml"):
         override(OrderedDict(a=OrderedDict(b=1)), [entry])
-
-
-def test_forced_entries_are_taken_from_anywhere_in_the_command_line():
-    rest, forced = split_force_yml(["-opt", "a.yml", "--force_yml", "a=1", "b:c=2", "--debug"])
-    assert rest == ["-opt", "a.yml", "--debug"]
-    assert forced == ["a=1", "b:c=2"]

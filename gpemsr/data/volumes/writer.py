@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import tifffile
 
 from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
 from gpemsr.errors import InputError
+from gpemsr.files import replaced, write_errors
 
 BIGTIFF_BYTES = 2**32 - 2**25  # classic TIFF ends at 4 GB, less what page headers take
 _PAGE_BYTES = 512
@@ -30,7 +31,7 @@ class TiffStackWriter:
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
 
     Raises:
-        InputError: a shape, dtype or voxel size that does not fit, or a file that cannot be written.
+        InputError: a wrong shape, dtype or voxel size, or a file that cannot be written.
     """
 
     def __init__(
@@ -43,21 +44,21 @@ class TiffStackWriter:
         self.path = Path(path)
         check_dtype(np.dtype(dtype), self.path)
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"{self.path}: shape {tuple(shape)}; (z, y, x) that is not empty fits")
+            raise InputError(f"{self.path}: shape {tuple(shape)}; expected (z, y, x), not empty")
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
         self.written = 0
-        self._temporary = self.path.with_name(f".{self.path.name}.tmp-{os.getpid()}")
         self._writer: Any = None  # tifffile.TiffWriter, once entered
 
     def __enter__(self) -> TiffStackWriter:
         size = math.prod(self.shape) * self.dtype.itemsize + self.shape[0] * _PAGE_BYTES
-        try:
+        with contextlib.ExitStack() as stack:
+            temporary = stack.enter_context(replaced(self.path))
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = tifffile.TiffWriter(self._temporary, bigtiff=size > BIGTIFF_BYTES)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error})") from error
+            self._writer = stack.enter_context(tifffile.TiffWriter(temporary, bigtiff=size > BIGTIFF_BYTES))
+            stack.push(self._check_complete)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, section: np.ndarray) -> None:
@@ -75,7 +76,7 @@ class TiffStackWriter:
         resolution: dict[str, Any] = {}
         if self.voxel_size is not None:
             resolution = {"resolution": (1 / self.voxel_size[2], 1 / self.voxel_size[1]), "resolutionunit": "NONE"}
-        try:
+        with write_errors(self.path):
             self._writer.write(
                 section,
                 photometric="minisblack",
@@ -84,8 +85,6 @@ class TiffStackWriter:
                 contiguous=False,
                 **resolution,
             )
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error})") from error
         self.written += 1
 
     def _description(self) -> str:
@@ -95,16 +94,9 @@ class TiffStackWriter:
             lines += ["unit=nm", f"spacing={self.voxel_size[0]!r}"]
         return "\n".join(lines) + "\n"
 
-    def __exit__(self, kind, error, _) -> None:
-        try:
-            self._writer.close()
-            if kind is None:
-                if self.written != self.shape[0]:
-                    raise ValueError(f"{self.path}: {self.written} sections written of {self.shape[0]}")
-                with open(self._temporary, "rb") as file:
-                    os.fsync(file.fileno())
-                os.replace(self._temporary, self.path)
-        except OSError as failure:
-            raise InputError(f"{self.path}: cannot be written ({failure})") from failure
-        finally:
-            self._temporary.unlink(missing_ok=True)
+    def _check_complete(self, kind: type | None, *_: object) -> None:
+        if kind is None and self.written != self.shape[0]:
+            raise ValueError(f"{self.path}: {self.written} sections written of {self.shape[0]}")
+
+    def __exit__(self, *exception) -> None:
+        self._stack.__exit__(*exception)

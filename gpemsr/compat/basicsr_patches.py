@@ -1,31 +1,26 @@
-"""Lasting mends of BasicSR's training and test loops."""
+"""Lasting patches of BasicSR's training and test loops."""
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import sys
-import tempfile
-import types
-import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from gpemsr.compat.torch_mends import flush_denormals, silence_known_warnings
+from gpemsr.compat.temporary import temporarily
+from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 
 def apply() -> None:
-    """Install every lasting mend below into the imported BasicSR. Repeatable."""
+    """Install the lasting patches below into the imported BasicSR, except :func:`parse_options_with`. Repeatable."""
     validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
-    wrap_networks_on_any_device()
-    save_whole_files()
     make_only_folders()
-    parse_options_safely()
     silence_known_warnings()
     flush_denormals()
 
@@ -39,11 +34,11 @@ def working_root() -> str:
 
 
 def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
-    """Set ``owner.name`` to ``make(the function that was there)``, once however often it is called."""
+    """Replace the function ``owner.name`` by ``make`` of it, once; the replacement keeps it as ``original``."""
     original = getattr(owner, name)
-    if getattr(original, "mends", None) is None:
+    if getattr(original, "original", None) is None:
         replacement = functools.wraps(original)(make(original))
-        replacement.mends = original  # type: ignore[attr-defined]
+        replacement.original = original  # type: ignore[attr-defined]
         setattr(owner, name, replacement)
 
 
@@ -133,74 +128,13 @@ def distribute_without_cuda() -> None:
         def init_dist(launcher, backend="nccl", **kwargs):
             if torch.cuda.is_available():
                 return original(launcher, backend, **kwargs)
-            with (
-                mock.patch.object(torch.cuda, "device_count", return_value=1),
-                mock.patch.object(torch.cuda, "set_device"),
-            ):
+            with temporarily(torch.cuda, device_count=lambda: 1, set_device=lambda device: None):
                 return original(launcher, "gloo", **kwargs)
 
         return init_dist
 
     _replace(basicsr.utils.dist_util, "init_dist", make)
     basicsr.utils.options.init_dist = basicsr.utils.dist_util.init_dist
-
-
-def wrap_networks_on_any_device() -> None:
-    """Let ``BaseModel.model_to_device`` wrap a network for DDP on the CPU, where ``device_ids`` must be None.
-
-    The option ``use_static_graph: true`` (later BasicSR versions have it) is honoured too.
-    """
-    from basicsr.models.base_model import BaseModel
-    from torch.nn.parallel import DistributedDataParallel
-
-    def make(original: Callable) -> Callable:
-        def model_to_device(self, net):
-            if self.opt["dist"] and self.device.type == "cpu":
-                unused = self.opt.get("find_unused_parameters", False)
-                net = DistributedDataParallel(net.to(self.device), find_unused_parameters=unused)
-            else:
-                net = original(self, net)
-            if self.opt["dist"] and self.opt.get("use_static_graph", False):
-                net._set_static_graph()
-            return net
-
-        return model_to_device
-
-    _replace(BaseModel, "model_to_device", make)
-
-
-def save_whole_files() -> None:
-    """Let checkpoints and training states appear under their names only when they are whole.
-
-    BasicSR writes them in place, so that a run killed while it saves leaves a truncated state, which
-    ``--auto_resume`` then takes. They are written to a hidden folder beside and renamed; one that could not
-    be written (BasicSR logs it and trains on) leaves nothing.
-    """
-    from basicsr.models.base_model import BaseModel
-    from basicsr.utils.dist_util import get_dist_info
-
-    def staged(folder_key: str) -> Callable[[Callable], Callable]:
-        def make(original: Callable) -> Callable:
-            def save(self, *args, **kwargs):
-                if get_dist_info()[0] != 0:
-                    return
-                paths = self.opt["path"]
-                final = Path(paths[folder_key])
-                with tempfile.TemporaryDirectory(dir=final, prefix=".saving_") as stage:
-                    paths[folder_key] = stage
-                    try:
-                        original(self, *args, **kwargs)
-                    finally:
-                        paths[folder_key] = str(final)
-                    for written in filter(zipfile.is_zipfile, Path(stage).iterdir()):
-                        written.replace(final / written.name)
-
-            return save
-
-        return make
-
-    _replace(BaseModel, "save_network", staged("models"))
-    _replace(BaseModel, "save_training_state", staged("training_states"))
 
 
 def make_only_folders() -> None:
@@ -223,33 +157,41 @@ def make_only_folders() -> None:
     _replace(basicsr.test, "make_exp_dirs", make)
 
 
-def parse_options_safely() -> None:
-    """Let option files and ``--force_yml`` be data only, and take torchrun's spelling ``--local-rank``.
+def parse_options_with(read: Callable[[str, list[str]], dict[str, Any]]) -> None:
+    """Let BasicSR's pipelines take their options from ``read(file, entries of --force_yml)``.
 
     BasicSR reads files with PyYAML's full loader and ``--force_yml`` by ``exec`` and ``eval``: both run code
-    from a file or a shell history. See :mod:`gpemsr.options.read` for what is read instead.
+    from a file or a shell history. torchrun's spelling ``--local-rank`` is accepted, too.
     """
     import basicsr.test
     import basicsr.train
     import basicsr.utils.options
 
-    from gpemsr.options.read import override, read_options, split_force_yml
-
     def make(original: Callable) -> Callable:
         def parse_options(root_path, is_train=True):
-            argv = [
-                "--local_rank" + argument[12:] if argument.split("=")[0] == "--local-rank" else argument
-                for argument in sys.argv
-            ]
-            rest, forced = split_force_yml(argv[1:])
-            reader = types.SimpleNamespace(load=lambda stream, Loader: override(read_options(stream.name), forced))
+            parser = argparse.ArgumentParser(add_help=False)
+            parser.add_argument("--force_yml", nargs="+", default=[])
+            parser.add_argument("--local_rank", "--local-rank", default="0")
+            own, rest = parser.parse_known_args()
+
+            class Loader:
+                """What BasicSR hands to PyYAML as the loader of its option file."""
+
+                def __init__(self, stream):
+                    self.file = stream.name
+
+                def get_single_data(self):
+                    return read(self.file, own.force_yml)
+
+                def dispose(self):
+                    pass
+
             with (
-                mock.patch.object(sys, "argv", [argv[0], *rest]),
-                mock.patch.object(basicsr.utils.options, "yaml", reader),
-                mock.patch.object(basicsr.utils.options, "ordered_yaml", lambda: (None, None)),
+                temporarily(sys, argv=[sys.argv[0], *rest, "--local_rank", own.local_rank]),
+                temporarily(basicsr.utils.options, ordered_yaml=lambda: (Loader, None)),
             ):
                 opt, args = original(root_path, is_train)
-            args.force_yml = forced or None
+            args.force_yml = own.force_yml or None
             return opt, args
 
         return parse_options

@@ -6,10 +6,11 @@ import contextlib
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
+
+from gpemsr.compat.temporary import temporarily, temporary_modules
 
 
 class _StandIn(types.ModuleType):
@@ -47,10 +48,10 @@ def load_mmagic(editor: str) -> types.ModuleType:
 
 
 def load_mmagic_registries() -> None:
-    """Import, in the way of :func:`load_mmagic`, all that MMagic's registries hold but its editors.
+    """Import what MMagic's registries hold except its editors, in the way of :func:`load_mmagic`.
 
     In the scope ``mmagic`` a registry imports its package of MMagic (``mmagic.evaluation`` and so on) when a name
-    is first looked up, which would fail for want of the stand-ins. After this a Runner of mmengine with
+    is first looked up, which would fail without the stand-ins. After this a Runner of mmengine with
     ``default_scope = "mmagic"`` works.
 
     Raises:
@@ -66,7 +67,7 @@ def _import_mmagic(*packages: str) -> None:
         return
     for name in ("mmengine", "mmcv", "mmagic"):
         if importlib.util.find_spec(name) is None:
-            raise ImportError(f"{name} is not installed, which MMagic's side needs: pip install gpemsr[mmagic]")
+            raise ImportError(f"{name} is not installed, which MMagic needs: pip install gpemsr[mmagic]")
     import mmcv
     import numpy
 
@@ -76,9 +77,9 @@ def _import_mmagic(*packages: str) -> None:
     if not has_operators:
         missing.append("mmcv._ext")
     with (
-        mock.patch.object(mmcv, "__version__", "2.1.0"),
-        mock.patch.object(numpy, "bool8", numpy.bool_, create=True),
-        _temporary_modules({name: _StandIn(name) for name in missing}),
+        temporarily(mmcv, __version__="2.1.0"),
+        temporarily(numpy, bool8=numpy.bool_),
+        temporary_modules({name: _StandIn(name) for name in missing}),
     ):
         import mmcv.ops
 
@@ -108,28 +109,18 @@ def mmengine_without_cuda() -> Iterator[None]:
     if torch.cuda.is_available():
         yield
         return
-    with mock.patch.object(torch.cuda, "set_device"):
+    with temporarily(torch.cuda, set_device=lambda device: None):
         yield
-
-
-@contextlib.contextmanager
-def _temporary_modules(modules: Mapping[str, types.ModuleType]) -> Iterator[None]:
-    sys.modules.update(modules)
-    try:
-        yield
-    finally:
-        for name in modules:
-            sys.modules.pop(name, None)
 
 
 def _use_torchvision_operators() -> None:
-    """Give mmcv's modules torchvision's deformable convolution for the two compiled ones (ours to train on CPUs)."""
+    """Replace mmcv's two compiled deformable convolutions by torchvision's, and by ours where CPUs train."""
     import mmcv.ops
     import torch
     from torch.nn.modules.utils import _pair
     from torchvision.ops import deform_conv2d as convolve
 
-    from gpemsr.archs.deform_conv import sampled_deform_conv2d
+    from gpemsr.compat.sampled_convolution import sampled_deform_conv2d
 
     def choose(x, offset, weight, bias, stride, padding, dilation, mask=None):
         same = _pair(stride) == _pair(dilation) == (1, 1) and {*_pair(padding)} == {weight.shape[-1] // 2}
