@@ -1,26 +1,39 @@
 # make demo [DATA=stack.tif] [SCALE=8]   train the three stages on a small stack and super-resolve its last sections
 # make test                              lint, types and tests
-# make benchmark EM_DATA=folder          compare methods at equal training, from the raw stacks: hours
 # make lint                              lint and types only
-# Each makes or repairs .venv first, where it is absent or requirements.lock has changed.
+# make format                            fix what ruff can fix
+# make dist                              build wheel and sdist into dist/, install the wheel by itself and try it
+# make docs                              build the documentation into site/; a broken link is an error
+# make benchmark EM_DATA=folder          compare networks at equal training, from the raw stacks: hours
+# Each first makes .venv, or updates it if requirements.lock has changed.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p)),$(p))))
 SCALE ?= 8
 BIN := .venv/bin
 LOCKED := .venv/locked-$(shell cksum < requirements.lock | tr ' ' '-')
 INSTALLED := .venv/installed
+DOCS := .venv/docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test benchmark lint format venv clean always
+.PHONY: demo test dist docs benchmark lint format venv clean always
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
 	$(BIN)/gpemsr-demo --scale $(SCALE) $(if $(DATA),--data "$(DATA)")
 
+# One process per core, so one thread each.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-# Raw stacks as EM_DATA/{fib25_sample1,fib25_sample2_half,isbi2012_train}/*.tif. What is done already is not done again.
+dist: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	.ci/try_wheel dist/*.whl
+
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Raw stacks as EM_DATA/{fib25_sample1,fib25_sample2_half,isbi2012_train}/*.tif. Finished steps are not repeated.
 BENCHMARKS := fib25 neurons isbi2012
 TRAININGS := fib25 isbi2012
 SEGMENTERS := mala_fib25 superhuman_fib25 superhuman_isbi2012
@@ -67,7 +80,7 @@ format: $(INSTALLED)
 venv: $(INSTALLED)
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build dist site *.egg-info
 
 # BasicSR's setup.py needs setuptools, wheel and Cython beforehand; with build isolation pip would fetch torch twice.
 $(LOCKED): requirements.lock
@@ -84,4 +97,8 @@ $(LOCKED): requirements.lock
 
 $(INSTALLED): $(LOCKED) setup.py pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DOCS): requirements-docs.lock $(INSTALLED)
+	$(PIP) install --no-deps -r requirements-docs.lock
 	touch $@

@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ with importable_basicsr():
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 RUN_ELSEWHERE = {"checkpoints.md", "mmagic.md"}
 COMMANDS = {
     "gpemsr-train": gpemsr.cli.train.main,
@@ -152,7 +154,7 @@ class Shell:
                 self.ran.append(words[0])
 
     def gpemsr(self, name: str, *words: str) -> None:
-        assert f'"{name}={COMMANDS[name].__module__}:main"' in Path("setup.py").read_text()
+        assert PROJECT["scripts"][name] == f"{COMMANDS[name].__module__}:main"
         if name == "gpemsr-demo":
             self.check_demo(words)
         elif name.startswith("gpemsr-benchmark"):
