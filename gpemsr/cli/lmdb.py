@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from gpemsr.data.degradations import DEGRADATIONS
 from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
@@ -43,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--name", help="name of the LMDBs (default: the input's)")
     parse.add_argument("--volume", help="name of the volume within them (default: --name)")
     parse.add_argument("--scales", nargs="+", type=int, default=[8], metavar="R", help="LR scales (default 8)")
+    how = "; ".join(f"{kind}: {degradation.help}" for kind, degradation in DEGRADATIONS.items())
     parse.add_argument(
-        "--degradation", choices=("bicubic", "area", "em"), default="bicubic", help="how LR is made (default bicubic)"
+        "--degradation", choices=tuple(DEGRADATIONS), default="bicubic", help=f"how LR is made, default bicubic; {how}"
     )
-    parse.add_argument("--seed", type=int, default=0, help="of the noise of --degradation em (default 0)")
-    parse.add_argument("--dose", type=float, help="em: electrons per LR pixel of full intensity (default 50)")
-    parse.add_argument("--read-noise", type=float, help="em: read noise in electrons (default 1)")
-    parse.add_argument("--blur", type=float, help="em: standard deviation of the beam in LR pixels (default 0.5)")
+    parse.add_argument("--seed", type=int, default=0, help="of the degradation's noise (default 0)")
+    for name, text in _parameters().items():
+        parse.add_argument(f"--{name.replace('_', '-')}", type=float, help=text)
     parse.add_argument(
         "--split", nargs="+", default=[], metavar="NAME=A-B", help="section numbers A to B (included) of each split"
     )
@@ -87,6 +88,15 @@ def parser() -> argparse.ArgumentParser:
     return parse  # fmt: skip
 
 
+def _parameters() -> dict[str, str]:
+    """Help of the parameters of all degradations, by name."""
+    texts: dict[str, list[str]] = {}
+    for kind, degradation in DEGRADATIONS.items():
+        for name, parameter in degradation.parameters.items():
+            texts.setdefault(name, []).append(f"{kind}: {parameter.help} (default {parameter.default:g})")
+    return {name: "; ".join(lines) for name, lines in texts.items()}
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code (2 for input that does not fit)."""
@@ -109,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         scales=arguments.scales,
         degradation=arguments.degradation,
         seed=arguments.seed,
+        parameters={name: value for name in _parameters() if (value := getattr(arguments, name)) is not None},
         splits=parse_splits(arguments.split),
         crop=parse_crop(arguments.crop),
         every=arguments.every,
@@ -117,12 +128,6 @@ def main(argv: list[str] | None = None) -> int:
         overwrite=arguments.overwrite,
         append=arguments.append,
     )
-    for parameter in ("dose", "read_noise", "blur"):
-        value = getattr(arguments, parameter)
-        if value is not None:
-            if job.degradation != "em":
-                raise InputError(f"--{parameter.replace('_', '-')} fits with --degradation em only")
-            job.em[parameter] = value
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
     with open_volume(source, arguments.dataset, voxel_size, on_missing=arguments.on_missing) as volume:
         paths = make_lmdbs(volume, job)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gpemsr import __version__
-from gpemsr.data.degradations import EM_DEFAULTS, Kind, check_degradation, degrade, load
+from gpemsr.data.degradations import Kind, check_degradation, complete_parameters, degrade
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volumes.volume import Volume
@@ -30,7 +30,7 @@ class LmdbJob:
         scales: LR scales, e.g. ``[8, 16]``.
         degradation: see :func:`gpemsr.data.degradations.degrade`.
         seed: with the scale and the section number it fixes a section's noise, whatever else is made.
-        em: parameters of the degradation ``em``.
+        parameters: of the degradation; those not given have its defaults.
         splits: name -> (first, last) section number, both included; empty: one LMDB of all sections.
         crop: half-open (start, stop) along z (section numbers), y and x; None = end.
         every: take every k-th section, counted from the first one of the crop.
@@ -46,7 +46,7 @@ class LmdbJob:
     scales: list[int] = field(default_factory=lambda: [8])
     degradation: Kind = "bicubic"
     seed: int = 0
-    em: dict[str, float] = field(default_factory=lambda: dict(EM_DEFAULTS))
+    parameters: dict[str, float] = field(default_factory=dict)
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)
     crop: tuple[Range, Range, Range] = ((None, None), (None, None), (None, None))
     every: int = 1
@@ -106,7 +106,7 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
             f"at least {largest} x {largest} fits scale {largest}"
         )
     for scale in job.scales:
-        check_degradation(shape, scale, job.degradation, **job.em)
+        check_degradation(shape, scale, job.degradation, **job.parameters)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)
     source_of = {
         number: _source(number, _first(job, split, z), volume, set(job.missing))
@@ -151,7 +151,6 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
             )
             for split, scale in outputs
         }
-        load(job.degradation)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
             section = volume.section(geometry.source_of[number] - volume.numbers[0])
@@ -171,7 +170,7 @@ def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob) -> np.
     """LR section in the dtype of ``hr`` (rounded, clipped); noise by (seed, scale, section number)."""
     highest = np.iinfo(hr.dtype).max
     unit = hr.astype(np.float32) / np.float32(highest)
-    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.em)
+    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.parameters)
     return np.rint(lr * np.float32(highest)).clip(0, highest).astype(hr.dtype)
 
 
@@ -233,7 +232,7 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
 
 
 def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
-    parameters = job.em if job.degradation == "em" else {}
+    parameters = complete_parameters(job.degradation, job.parameters)
     return {
         "format": 1,
         "gpemsr_version": __version__,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, ValidationError
 
-from gpemsr.data.degradations import EM_DEFAULTS
+from gpemsr.data.degradations import DEGRADATIONS, complete_parameters
 from gpemsr.errors import InputError
 from gpemsr.options.schema import (
     DatasetOptions,
     LoaderOptions,
-    NonNegativeFloat,
     NonNegativeInt,
     OptionSection,
     PositiveInt,
@@ -22,25 +20,28 @@ from gpemsr.options.schema import (
 PRIOR_FACTOR = 16  # HR pixels per latent vector of the prior (stage I), along y and x
 
 
-class DegradationOptions(OptionSection):
-    """LR made from HR as it is read; see :func:`gpemsr.data.degradations.degrade`."""
+def _known_kind(kind: str) -> str:
+    if kind not in DEGRADATIONS:
+        *others, last = (repr(name) for name in DEGRADATIONS)
+        raise ValueError(f"{', '.join(others)} or {last}")
+    return kind
 
-    kind: Literal["bicubic", "area", "em"]
+
+class DegradationOptions(OptionSection):
+    """LR made from HR as it is read; further keys are the parameters of the degradation.
+
+    See :data:`gpemsr.data.degradations.DEGRADATIONS`; :func:`check_pair` checks the parameters.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Annotated[str, AfterValidator(_known_kind)]
     seed: NonNegativeInt = 0
-    # of kind em
-    dose: Annotated[float, Field(gt=0)] = EM_DEFAULTS["dose"]
-    read_noise: NonNegativeFloat = EM_DEFAULTS["read_noise"]
-    blur: NonNegativeFloat = EM_DEFAULTS["blur"]
 
     @property
     def parameters(self) -> dict[str, float]:
-        """What ``degrade`` takes beside kind and seed."""
-        return {"dose": self.dose, "read_noise": self.read_noise, "blur": self.blur}
-
-    @property
-    def context(self) -> int:
-        """LR pixels around a crop that decide on its values: twice bicubic's 2, or where the blur is cut off."""
-        return max(4, math.ceil(4 * self.blur) + 1)
+        """All parameters of the degradation. Raises InputError for those that it does not take."""
+        return complete_parameters(self.kind, self.model_extra or {})
 
 
 class CropOptions(DatasetOptions):
@@ -84,9 +85,11 @@ def check_pair(opt: Mapping[str, Any]) -> None:
         return
     if opt.get("dataroot_gt") is None:
         raise ValueError("dataroot_gt=null: degradation needs the HR sections; their folder or LMDB fits")
-    for key in EM_DEFAULTS:
-        if key in degradation and degradation["kind"] != "em":
-            raise ValueError(f"degradation.{key}={degradation[key]}: it fits kind em only")
+    given = {key: value for key, value in degradation.items() if key not in DegradationOptions.model_fields}
+    try:
+        complete_parameters(degradation["kind"], given)
+    except InputError as error:
+        raise ValueError(f"degradation.{error}") from None
 
 
 def check_num_frame(opt: Mapping[str, Any]) -> None:

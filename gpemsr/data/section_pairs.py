@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import ValidationError
 
+from gpemsr.data.degradations import complete_parameters
 from gpemsr.data.degraded_sections import DegradedSections
 from gpemsr.data.section_options import DegradationOptions, PairOptions
 from gpemsr.data.section_sampling import window_indices
@@ -129,9 +130,11 @@ def _making(lr: SectionStore) -> DegradationOptions:
     if not isinstance(recorded, dict):
         raise InputError(f"{lr.root}: it does not tell how LR was made, which use_shift needs; degradation fits")
     try:
-        return DegradationOptions.model_validate(recorded)
-    except ValidationError:
+        degradation = DegradationOptions.model_validate(recorded)
+        complete_parameters(degradation.kind, degradation.model_extra or {})
+    except (ValidationError, InputError):
         raise InputError(f"{lr.root}: degradation {recorded} is unknown, which use_shift needs to repeat") from None
+    return degradation
 
 
 def _check_match(

@@ -98,7 +98,7 @@ def test_verify_names_what_is_damaged(stack, tmp_path, capsys):
         (["cell.tif", "--out", "o", "--crop", "0:4"], "--crop 0:4 does not fit; such as"),
         (["cell.tif", "--out", "o", "--crop", ":,0:64,:"], "crop y 0:64 does not fit into 0:32"),
         (["cell.tif", "--out", "o", "--split", "train:0-3"], "--split train:0-3"),
-        (["cell.tif", "--out", "o", "--dose", "3"], "--dose fits with --degradation em only"),
+        (["cell.tif", "--out", "o", "--dose", "3"], "dose=3.0: degradation bicubic takes no parameters"),
         (["cell.tif", "--out", "o", "--scales", "64"], "at least 64 x 64 fits scale 64"),
         (["cell.tif", "--out", "o", "--name", "a/b"], "name 'a/b'"),
         (["cell.tif", "--out", "cell.tif"], "cell.tif"),

@@ -108,7 +108,13 @@ def test_noise_does_not_depend_on_what_else_is_made(volume, tmp_path):
 
 def test_volume_json_records_how_it_was_made(volume, tmp_path):
     paths = make(
-        volume, tmp_path, degradation="em", seed=5, em={"dose": 30, "read_noise": 2, "blur": 0.4}, every=2, missing=[4]
+        volume,
+        tmp_path,
+        degradation="em",
+        seed=5,
+        parameters={"dose": 30, "read_noise": 2, "blur": 0.4},
+        every=2,
+        missing=[4],
     )
     metadata = open_section_store(paths[1], "lmdb").metadata
     assert metadata["degradation"] == {"kind": "em", "seed": 5, "dose": 30, "read_noise": 2, "blur": 0.4}
@@ -161,7 +167,7 @@ def test_gaps_of_a_folder_are_recorded(tmp_path):
         ({"splits": {"a": (1, 3)}, "every": 4}, "holds none of the sections"),
         ({"splits": {"a.b": (0, 4)}}, "name 'a.b'"),
         ({"missing": [0]}, "section 0 is missing and no valid one"),
-        ({"degradation": "em", "em": {"dose": -1, "read_noise": 0, "blur": 0}}, "dose -1"),
+        ({"degradation": "em", "parameters": {"dose": -1}}, "dose=-1: expected a number > 0"),
         ({"append": True}, "nothing can be appended"),
     ],
 )

@@ -14,6 +14,10 @@ from gpemsr.data.section_options import check_crop, check_num_frame, check_pair
         (lambda: check_pair({"dataroot_gt": "a", "dataroot_lq": "b", "degradation": {}}), "dataroot_lq=b: null fits"),
         (lambda: check_pair({"dataroot_gt": None, "degradation": {"kind": "area"}}), "dataroot_gt=null"),
         (lambda: check_pair({"dataroot_gt": "a", "degradation": {"kind": "area", "dose": 3.0}}), "degradation.dose=3"),
+        (
+            lambda: check_pair({"dataroot_gt": "a", "degradation": {"kind": "em", "seed": 1, "dose": "high"}}),
+            "degradation.dose=high: expected a number > 0",
+        ),
         (lambda: check_num_frame({"num_frame": 4}), "num_frame=4: an odd number fits"),
     ],
 )
