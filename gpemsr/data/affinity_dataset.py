@@ -16,7 +16,7 @@ from gpemsr.compat import importable_basicsr
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
-from gpemsr.data.volumes.ids import CREMI_IDS, read_ids
+from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 from gpemsr.options.schema import LoaderOptions, NonNegativeInt, PositiveInt
@@ -103,15 +103,16 @@ class AffinityDataset(Dataset):
 
     def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray]:
         options = self._options
-        with open_volume(raw_path) as volume:
+        with open_volume(raw_path) as volume, open_ids(ids_path, options.ids_dataset) as labels:
+            if labels.shape != volume.shape:
+                raise InputError(
+                    f"{ids_path}: ids {labels.shape} of {raw_path} {volume.shape}; expected the same shape"
+                )
             start, stop = options.sections or (0, volume.shape[0])
             if stop > volume.shape[0]:
                 raise InputError(f"{raw_path}: {volume.shape[0]} sections, too few for sections={options.sections}")
-            step = options.every if options.crop_size is None else 1  # crops begin at any section
-            raw = np.stack([volume.section(z) for z in range(start, stop, step)])
-        ids = read_ids(ids_path, slice(start, stop, step), options.ids_dataset)
-        if ids.shape != raw.shape:
-            raise InputError(f"{ids_path}: ids {ids.shape} of {raw_path} {raw.shape}; the same shape fits")
+            chosen = range(start, stop, options.every if options.crop_size is None else 1)  # crops begin at any section
+            raw, ids = volume.read(chosen), unsigned_ids(labels.read(chosen), ids_path)
         if self.by_section:
             ids = section_regions(ids)
         if not ids.any():

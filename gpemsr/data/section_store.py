@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
-from gpemsr.data.volumes.volume import check_voxel_size
+from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
 from gpemsr.errors import InputError
 
 
@@ -217,6 +217,7 @@ def _open_disk(root: Path) -> DiskSectionStore:
             if header != shapes[first]:
                 raise InputError(f"{images[number]}: {header} differs from {images[first].name}: {shapes[first]}")
         height, width, dtype = shapes[first]
+        check_dtype(dtype, images[first])
         volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
         files[folder.name] = images
     if not volumes:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpemsr.data.volumes.formats import VolumeFormat
 from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
@@ -56,3 +57,6 @@ class FolderVolume(Volume):
 
 def _text(header: tuple[int, int, np.dtype]) -> str:
     return f"{header[0]} x {header[1]} {header[2]}"
+
+
+FORMAT = VolumeFormat((), lambda path, dataset, on_missing: FolderVolume(path, on_missing), matches=Path.is_dir)

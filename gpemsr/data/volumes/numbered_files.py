@@ -57,7 +57,7 @@ def numbered_images(folder: Path) -> dict[int, Path]:
 
 
 def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
-    """(height, width, dtype) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
+    """(height, width, dtype) of an image with one channel, of 8 or 16 bits or a TIFF; raises :class:`InputError`."""
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
             return volume.shape[1], volume.shape[2], volume.dtype
@@ -66,7 +66,7 @@ def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(height, width) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
+    """(height, width) of an image that :func:`read_image_header` accepts; raises :class:`InputError` for others."""
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
             return volume.section(0)

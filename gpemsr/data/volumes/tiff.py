@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from gpemsr.data.volumes.volume import Volume, check_dtype, complete, nanometres
+from gpemsr.data.volumes.formats import VolumeFormat
+from gpemsr.data.volumes.volume import Volume, complete, nanometres
+from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
 
 
@@ -23,7 +25,7 @@ class TiffVolume(Volume):
         path: the file.
 
     Raises:
-        InputError: not a TIFF, truncated, pages of several sizes, RGB or several channels, not uint8 or uint16.
+        InputError: not a TIFF, truncated, pages of several sizes, RGB or several channels.
     """
 
     def __init__(self, path: Path):
@@ -66,7 +68,8 @@ class TiffVolume(Volume):
         leading = [(axis, size) for axis, size in zip(series.axes[:-2], series.shape[:-2], strict=True) if size > 1]
         if not series.axes.endswith("YX") or len(leading) > 1 or (leading and leading[0][0] in "CS"):
             raise InputError(f"{path}: axes {series.axes} {series.shape}; a stack of grey sections (ZYX) fits")
-        check_dtype(series.dtype, path)
+        if series.dtype is None:
+            raise InputError(f"{path}: {first.bitspersample}-bit samples; expected whole numbers of 8 bits or more")
         depth = leading[0][1] if leading else 1
         self._pages: Any = series.pages
         # a stack of more than 4 GB as ImageJ saves it: one page, then the other sections back to back
@@ -141,3 +144,6 @@ def _voxel_size(tiff: tifffile.TiffFile) -> tuple[float, float, float] | None:
             count, units = tags[tag].value if tag in tags else (0, 1)
             sizes.append(nanometres(units / count if count else None, unit))
     return complete(sizes)
+
+
+FORMAT = VolumeFormat((".tif", ".tiff"), lambda path, dataset, on_missing: TiffVolume(path), create=TiffStackWriter)

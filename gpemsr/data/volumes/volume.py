@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ class Volume(ABC):
         source: the file or folder.
         dataset: data set or array within it, or None.
         shape: (z, y, x) in voxels.
-        dtype: ``uint8`` or ``uint16``, native byte order.
+        dtype: in native byte order; ``uint8`` or ``uint16`` of grey values.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
         numbers: source number of each section, consecutive; 0 ... z - 1 but for folders, whose file names say.
         replaced: missing section number -> number of the section that stands in for it.
@@ -64,6 +65,13 @@ class Volume(ABC):
         if section.shape != self.shape[1:]:
             raise InputError(f"{self.source}: section {index} is {section.shape}, the first one {self.shape[1:]}")
         return np.ascontiguousarray(section, self.dtype)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Several sections, (n, y, x); raises what :meth:`section` does."""
+        sections = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        for section, index in zip(sections, indices, strict=True):
+            section[...] = self.section(index)
+        return sections
 
     @abstractmethod
     def _read(self, index: int) -> np.ndarray:
