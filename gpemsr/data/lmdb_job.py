@@ -258,6 +258,7 @@ def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, split: str | None, sca
             "path": str(volume.source),
             "dataset": volume.dataset,
             "shape": list(volume.shape),
+            "first_section": volume.numbers[0],
             "dtype": str(volume.dtype),
             "voxel_size": None if volume.voxel_size is None else list(volume.voxel_size),
         },
