@@ -13,7 +13,7 @@ from gpemsr.data.section_store import SectionStore, VolumeInfo
 from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
-from gpemsr.segmentation.agglomeration import connected_ids
+from gpemsr.segmentation.fragments import connected_ids
 
 
 def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
