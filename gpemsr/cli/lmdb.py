@@ -158,7 +158,7 @@ def parse_crop(text: str):
 
 
 def _summarise(volume, paths: list[Path], name: str) -> None:
-    from gpemsr.data.section_store import read_metadata
+    from gpemsr.data.lmdb_files import read_metadata
 
     if volume.voxel_size is None:
         print(f"{volume.source}: voxel size unknown; --voxel-size gives it")
