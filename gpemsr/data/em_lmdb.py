@@ -6,7 +6,6 @@ while writing and again while reading. See :mod:`gpemsr.data.lmdb_files` for wha
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -14,7 +13,6 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -61,7 +59,7 @@ class LmdbWriter:
         self._folder = path.with_name(f".{path.name}.tmp-{socket.gethostname()}-{os.getpid()}")
         self._digest = hashlib.sha256()
         self._range: tuple[int, int] | None = None
-        with _one_line(path):
+        with _clear_errors(path):
             self._folder.mkdir(parents=True)
             if append:
                 shared_environment(path).copy(str(self._folder), compact=True)
@@ -74,7 +72,7 @@ class LmdbWriter:
         """Add a section (y, x), uint8 or uint16, of the volume being written; ``number`` must ascend."""
         images = stored_images(volume, number, section.shape, self.tile)
         items = {key: section[rows, columns] for key, rows, columns in images}
-        with _one_line(self.path):
+        with _clear_errors(self.path):
             self._commit([(key.encode(), _encode_png(pixels)) for key, pixels in items.items()])
             for key, pixels in items.items():
                 self._meta_info.write(_meta_line(key, pixels.shape) + "\n")
@@ -115,7 +113,7 @@ class LmdbWriter:
 
     def close(self) -> None:
         """Complete the files under the temporary name and bring them to disk."""
-        with _one_line(self.path):
+        with _clear_errors(self.path):
             self._environment.sync(True)
             self._environment.close()
             self._meta_info.close()
@@ -129,7 +127,7 @@ class LmdbWriter:
     def publish(self, overwrite: bool) -> None:
         """Rename the closed folder to its final name; an old one is removed only if ``overwrite``."""
         old = self._folder.with_name(self._folder.name + "-old")
-        with _one_line(self.path):
+        with _clear_errors(self.path):
             if self.path.exists():
                 refuse_existing(self.path, overwrite)
                 os.rename(self.path, old)
@@ -237,13 +235,18 @@ def _update_digest(digest, key, value) -> None:
     digest.update(value)
 
 
-@contextlib.contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses (disk full, no permission) into one clear line."""
-    try:
-        yield
-    except (OSError, lmdb.Error) as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
+class _clear_errors:
+    """Turns what the operating system refuses (disk full, no permission) into one clear line."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if isinstance(error, (OSError, lmdb.Error)) and not isinstance(error, lmdb.MapFullError):
+            raise InputError(f"{self.path}: cannot be written ({error})") from error
 
 
 def _remove_left_over(path: Path) -> None:
@@ -260,6 +263,6 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # another user's
-        pass
+    except PermissionError:
+        return True
     return True

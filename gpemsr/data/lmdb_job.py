@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +56,11 @@ class LmdbJob:
     missing: list[int] = field(default_factory=list)
     overwrite: bool = False
     append: bool = False
+
+    @property
+    def stored_scales(self) -> list[int]:
+        """Of the sections stored: 1 is HR."""
+        return [1, *self.scales]
 
     def output_path(self, split: str | None, scale: int) -> Path:
         """``<out>/<name>[_<split>]_hr.lmdb`` for scale 1, else ``..._lr_x<scale>.lmdb``."""
@@ -108,20 +115,18 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
     for scale in job.scales:
         check_degradation(shape, scale, job.degradation, **job.parameters)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)
-    source_of = {
-        number: _source(number, _first(job, split, z), volume, set(job.missing))
-        for split, chosen in sections.items()
-        for number in chosen
-    }
+    source_of: dict[int, int] = {}
+    for split, chosen in sections.items():
+        first = z[0] if split is None else job.splits[split][0]
+        source_of |= {number: _source(number, first, volume, job.missing) for number in chosen}
     for number in job.missing:
         if number not in numbers:
             raise InputError(f"missing section {number}: the volume has {numbers[0]}-{numbers[-1]}")
-    for split in job.splits or [None]:
-        for scale in [1, *job.scales]:
-            if job.append:
-                _check_append(job, split, scale)
-            else:
-                refuse_existing(job.output_path(split, scale), job.overwrite)
+    for split, scale in itertools.product(sections, job.stored_scales):
+        if job.append:
+            _check_append(job, split, scale)
+        else:
+            refuse_existing(job.output_path(split, scale), job.overwrite)
     return _Plan(y, x, z, sections, source_of)
 
 
@@ -137,25 +142,18 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         InputError: anything that does not fit, before a file is written; a damaged section; a full disk.
     """
     geometry = plan(volume, job)
-    outputs = [(split, scale) for split in geometry.sections for scale in [1, *job.scales]]
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
-        writers = {
-            (split, scale): stack.enter_context(
-                LmdbWriter(
-                    job.output_path(split, scale),
-                    None if job.tile is None else job.tile // scale,
-                    _metadata(job, split, scale),
-                    job.append,
-                )
-            )
-            for split, scale in outputs
-        }
+        writers = {}
+        for split, scale in itertools.product(geometry.sections, job.stored_scales):
+            tile = None if job.tile is None else job.tile // scale
+            writer = LmdbWriter(job.output_path(split, scale), tile, _metadata(job, split, scale), job.append)
+            writers[split, scale] = stack.enter_context(writer)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
             section = volume.section(geometry.source_of[number] - volume.numbers[0])
             hr = np.ascontiguousarray(section[slice(*geometry.y), slice(*geometry.x)])
-            for scale in [1, *job.scales]:
+            for scale in job.stored_scales:
                 last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job)
                 writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
@@ -200,11 +198,7 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     return result
 
 
-def _first(job: LmdbJob, split: str | None, z: tuple[int, int]) -> int:
-    return z[0] if split is None else job.splits[split][0]
-
-
-def _source(number: int, first: int, volume: Volume, missing: set[int]) -> int:
+def _source(number: int, first: int, volume: Volume, missing: Collection[int]) -> int:
     """The section that is stored for ``number``: itself, or the nearest earlier valid one of the same split."""
     source = number
     while source in missing or source in volume.replaced:

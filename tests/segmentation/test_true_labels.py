@@ -106,6 +106,10 @@ def cut(tmp_path: Path, missing: tuple[int, ...] = (), first: int = 1, **options
     return open_section_store(hr, "lmdb")
 
 
+def labels_of(folder: Path, store, **options) -> np.ndarray:
+    return read_labels(segmentation(folder, **options), store)
+
+
 def split_rows(labels: np.ndarray) -> list[int]:
     """The row at which each section is split."""
     return [int(np.flatnonzero(section[:, 0] == 0)[0]) for section in labels]
@@ -114,13 +118,13 @@ def split_rows(labels: np.ndarray) -> list[int]:
 @pytest.mark.parametrize("first", [0, 1, 1204])
 def test_the_numbers_of_the_volume_may_begin_anywhere(ids, tmp_path, first):
     store = cut(tmp_path, first=first, splits={"test": (first + 4, first + 8)})
-    assert split_rows(read_labels(segmentation(tmp_path), store)) == [5, 6, 7, 8, 9]
-    assert split_rows(read_labels(segmentation(tmp_path, sections=[1, 3]), store)) == [6, 7]
+    assert split_rows(labels_of(tmp_path, store)) == [5, 6, 7, 8, 9]
+    assert split_rows(labels_of(tmp_path, store, sections=[1, 3])) == [6, 7]
 
 
 def test_a_section_that_was_missing_has_the_labels_of_what_replaces_it(ids, tmp_path):
     store = cut(tmp_path, missing=(4, 5), crop=((2, 8), (None, None), (None, None)))
-    assert split_rows(read_labels(segmentation(tmp_path), store)) == [2, 3, 3, 3, 6, 7]
+    assert split_rows(labels_of(tmp_path, store)) == [2, 3, 3, 3, 6, 7]
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -131,7 +135,7 @@ def test_a_folder_of_ids_goes_with_a_folder_of_sections_by_number(ids, tmp_path,
         tifffile.imwrite(tmp_path / "ids" / f"{number}.tif", section)
     for number in (6, 8, 9):
         cv2.imwrite(str(tmp_path / "hr" / "v" / f"{number}.png"), np.zeros((16, 16), np.uint8))
-    labels = read_labels(segmentation(tmp_path, ids=str(tmp_path / "ids")), open_section_store(tmp_path / "hr", "disk"))
+    labels = labels_of(tmp_path, open_section_store(tmp_path / "hr", "disk"), ids=str(tmp_path / "ids"))
     assert split_rows(labels) == [7 - first, 9 - first, 10 - first]
 
 
@@ -139,7 +143,7 @@ def test_a_stack_of_ids_goes_with_a_whole_folder_numbered_from_1(ids, tmp_path):
     cut(tmp_path)
     (tmp_path / "hr").mkdir()
     (tmp_path / "raw").rename(tmp_path / "hr" / "v")
-    labels = read_labels(segmentation(tmp_path), open_section_store(tmp_path / "hr", "disk"))
+    labels = labels_of(tmp_path, open_section_store(tmp_path / "hr", "disk"))
     assert split_rows(labels) == [z + 1 for z in range(12)]
 
 
@@ -148,18 +152,18 @@ def test_ids_of_fewer_sections_than_the_volume_are_refused_in_one_line(ids, tmp_
     store = cut(tmp_path, splits={"test": (5, 9)})
     shapes = re.escape("ids (11, 16, 16); expected those of the volume (12, 16, 16)")
     with pytest.raises(InputError, match=rf"ids\.tif: {shapes}") as refused:
-        read_labels(segmentation(tmp_path), store)
+        labels_of(tmp_path, store)
     assert "\n" not in str(refused.value)
 
 
 def test_ids_of_fewer_sections_than_a_folder_are_refused(source, tmp_path):
     tifffile.imwrite(tmp_path / "ids.tif", source[:8])
     with pytest.raises(InputError, match=r"ids\.tif: 8 sections, but the test set has section 8$"):
-        read_labels(segmentation(tmp_path), open_section_store(tmp_path / "hr", "disk"))
+        labels_of(tmp_path, open_section_store(tmp_path / "hr", "disk"))
 
 
 def test_an_lmdb_that_does_not_say_where_its_folder_begins_is_refused(ids, tmp_path):
     store = cut(tmp_path)
     del store.metadata["volumes"]["v"]["source"]["first_section"]
     with pytest.raises(InputError, match="does not say which section its source begins with; make it again"):
-        read_labels(segmentation(tmp_path), store)
+        labels_of(tmp_path, store)
