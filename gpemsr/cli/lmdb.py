@@ -99,14 +99,14 @@ def _parameters() -> dict[str, str]:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for input that does not fit)."""
+    """Run the command; returns the exit code (2 for bad input)."""
     arguments = parser().parse_args(argv)
     if arguments.out is None:
         if not arguments.verify or not arguments.input:
             raise InputError("give an input and --out, or LMDBs and --verify (see gpemsr-lmdb -h)")
         return _verify(arguments.input)
     if len(arguments.input) != 1:
-        raise InputError(f"{len(arguments.input)} inputs; one fits (see gpemsr-lmdb -h)")
+        raise InputError(f"{len(arguments.input)} inputs; expected one (see gpemsr-lmdb -h)")
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
     from gpemsr.data.volumes.reader import open_volume
 
@@ -141,7 +141,7 @@ def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:
     for text in texts:
         match = re.fullmatch(r"([^=]+)=(\d+)-(\d+)", text)
         if match is None:
-            raise InputError(f"--split {text} does not fit; such as train=0-23 does")
+            raise InputError(f"--split {text}: expected such as train=0-23")
         if match[1] in splits:
             raise InputError(f"--split names {match[1]} twice")
         splits[match[1]] = (int(match[2]), int(match[3]))
@@ -153,7 +153,7 @@ def parse_crop(text: str):
     parts = text.split(",")
     matches = [match for part in parts if (match := re.fullmatch(r"(\d*):(\d*)", part.strip()))]
     if not len(parts) == len(matches) == 3:
-        raise InputError(f"--crop {text} does not fit; such as 0:50,0:1024,256:1280 or :,:,0:512 does")
+        raise InputError(f"--crop {text}: expected such as 0:50,0:1024,256:1280 or :,:,0:512")
     return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
 
 

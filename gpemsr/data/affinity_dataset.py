@@ -51,7 +51,7 @@ class AffinityDataset(Dataset):
 
     ``gt`` holds the affinities of :func:`gpemsr.data.affinities.affinities_of`, ``mask`` which of them count. With
     ``crop_size: null`` an item is a whole volume and has its ids too: ``ids`` (z, y, x) int64. An epoch has as many
-    items as disjoint crops fit. The volumes are held in memory.
+    items as there are disjoint crops. The volumes are held in memory.
 
     With ``labels: membranes`` the ids are the regions that membranes enclose in each section
     (:func:`gpemsr.data.affinities.section_regions`), and affinities along z are unknown.
@@ -63,14 +63,14 @@ class AffinityDataset(Dataset):
         by_section: whether ids have nothing to do with those of the next section.
 
     Raises:
-        InputError: an option does not fit, raw and ids do not belong together or are smaller than ``crop_size``.
+        InputError: a wrong option, raw and ids do not belong together or are smaller than ``crop_size``.
     """
 
     Options = AffinityOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         raw, ids, sections = opt["dataroot_raw"], opt.get("dataroot_ids"), opt.get("sections")
         if not raw:
             raise ValueError(f"dataroot_raw={raw}: one file or more")
@@ -127,7 +127,7 @@ class AffinityDataset(Dataset):
             return 1
         shape = (-(-shape[0] // self._options.every), *shape[1:])
         if any(size > whole for size, whole in zip(crop, shape, strict=True)):
-            raise InputError(f"{path}: crop_size={crop} of {shape} voxels (z, y, x); at most these fit")
+            raise InputError(f"{path}: crop_size={crop} ; expected at most {shape} voxels (z, y, x)")
         return math.prod(whole // size for size, whole in zip(crop, shape, strict=True))
 
     def __len__(self) -> int:

@@ -31,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 def check_name(name: str) -> str:
     """Return ``name`` if it can be part of keys and file names (BasicSR cuts keys at a dot), else raise."""
     if not _NAME.fullmatch(name):
-        raise InputError(f"name {name!r} does not fit; letters, digits, '_' and '-' do")
+        raise InputError(f"name {name!r}: expected letters, digits, '_' and '-'")
     return name
 
 

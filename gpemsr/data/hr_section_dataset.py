@@ -31,14 +31,14 @@ class HRSectionDataset(Dataset):
     Args:
         opt: see :class:`HRSectionOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
     Raises:
-        InputError: an option does not fit, the sections are absent or smaller than ``gt_size``.
+        InputError: a wrong option, the sections are absent or smaller than ``gt_size``.
     """
 
     Options = HRSectionOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_crop(opt, paired=False)
 
     def __init__(self, opt: dict[str, Any]) -> None:

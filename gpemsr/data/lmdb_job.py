@@ -80,24 +80,24 @@ class _Plan:
 
 
 def plan(volume: Volume, job: LmdbJob) -> _Plan:
-    """Check that a job fits its volume and work out what is read for it; reads no voxels.
+    """Check that a job can be done on its volume and work out what is read for it; reads no voxels.
 
     Raises:
-        InputError: sizes, section numbers, names or outputs that do not fit.
+        InputError: wrong sizes, section numbers, names or outputs.
     """
     for name in (job.name, job.volume, *job.splits):
         check_name(name)
     if not job.scales or min(job.scales) < 2 or len(set(job.scales)) != len(job.scales):
-        raise InputError(f"scales {job.scales} do not fit; different integers of 2 or more do")
+        raise InputError(f"scales {job.scales}: expected different integers of 2 or more")
     largest = max(job.scales)
     if any(largest % scale for scale in job.scales):
         raise InputError(f"scales {job.scales}: the largest one must be a multiple of the others")
     if job.every < 1:
-        raise InputError(f"every {job.every} does not fit; 1 or more does")
+        raise InputError(f"every {job.every}: expected 1 or more")
     if job.tile is not None and (job.tile < largest or job.tile % largest):
-        raise InputError(f"tile {job.tile} does not fit; a multiple of the largest scale {largest} does")
+        raise InputError(f"tile {job.tile}: expected a multiple of the largest scale {largest}")
     if job.seed < 0:
-        raise InputError(f"seed {job.seed} does not fit; 0 or more does")
+        raise InputError(f"seed {job.seed}: expected 0 or more")
     numbers = volume.numbers
     z = _crop(job.crop[0], numbers[0], numbers[-1] + 1, "z", volume)
     y, x = (
@@ -110,7 +110,7 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
         size = " x ".join(str(n) for n in volume.shape[1:])
         raise InputError(
             f"{volume.source}: sections of {size} pixels, or the crop of them, are too small; "
-            f"at least {largest} x {largest} fits scale {largest}"
+            f"expected at least {largest} x {largest} for scale {largest}"
         )
     for scale in job.scales:
         check_degradation(shape, scale, job.degradation, **job.parameters)
@@ -139,7 +139,7 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         The paths made.
 
     Raises:
-        InputError: anything that does not fit, before a file is written; a damaged section; a full disk.
+        InputError: anything wrong with the job, before a file is written; a damaged section; a full disk.
     """
     geometry = plan(volume, job)
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
@@ -176,7 +176,7 @@ def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tup
     start = first if limits[0] is None else limits[0]
     stop = end if limits[1] is None else limits[1]
     if not first <= start < stop <= end:
-        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} does not fit into {first}:{end}")
+        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} is not within {first}:{end}")
     return start, stop
 
 
@@ -187,7 +187,7 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     result: dict[str | None, list[int]] = {}
     for name, (first, last) in splits.items():
         if not z[0] <= first <= last < z[1]:
-            raise InputError(f"split {name}={first}-{last} does not fit; sections {z[0]}-{z[1] - 1} are there")
+            raise InputError(f"split {name}={first}-{last}: sections {z[0]}-{z[1] - 1} are there")
         for number in range(first, last + 1):
             if number in taken:
                 raise InputError(f"split {name}: section {number} is in split {taken[number]} too")
@@ -222,7 +222,7 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
         if metadata.get(key) != wanted[key]:
             raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
     if job.volume in metadata["volumes"]:
-        raise InputError(f"{path}: holds volume {job.volume} already; another --volume fits")
+        raise InputError(f"{path}: holds volume {job.volume} already; choose another --volume")
 
 
 def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:

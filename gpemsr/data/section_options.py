@@ -61,30 +61,30 @@ class PairOptions(DatasetOptions):
 
 
 def check_crop(opt: Mapping[str, Any], paired: bool) -> None:
-    """Refuse crops that fit neither the prior nor, if ``paired``, the LR grid. Raises ValueError."""
+    """Refuse crops that are not aligned to the latent vectors and, if ``paired``, to the LR grid. Raises ValueError."""
     gt_size, scale = opt.get("gt_size"), opt.get("scale")
     if gt_size is None:
         for key in ("use_hflip", "use_rot", "use_shift"):
             if opt.get(key):
-                raise ValueError(f"{key}=true: false fits whole sections (gt_size: null), which are not augmented")
+                raise ValueError(f"{key}=true: false is expected, as whole sections (gt_size: null) are not augmented")
         return
     if gt_size % PRIOR_FACTOR:
-        raise ValueError(f"gt_size={gt_size}: a multiple of {PRIOR_FACTOR} fits")
+        raise ValueError(f"gt_size={gt_size}: a multiple of {PRIOR_FACTOR} is expected")
     if paired and scale is not None and gt_size % scale:
-        raise ValueError(f"gt_size={gt_size}: a multiple of the scale {scale} fits")
+        raise ValueError(f"gt_size={gt_size}: a multiple of the scale {scale} is expected")
 
 
 def check_pair(opt: Mapping[str, Any]) -> None:
     """Refuse all but exactly one source of LR. Raises ValueError."""
     lq, degradation = opt.get("dataroot_lq"), opt.get("degradation")
     if lq is not None and degradation is not None:
-        raise ValueError(f"dataroot_lq={lq}: null fits beside degradation, which makes LR from dataroot_gt")
+        raise ValueError(f"dataroot_lq={lq}: null is expected with degradation, which makes LR from dataroot_gt")
     if lq is None and degradation is None:
-        raise ValueError("dataroot_lq=null: the folder or LMDB of the LR sections, or degradation in its stead, fits")
+        raise ValueError("dataroot_lq=null: the folder or LMDB of the LR sections is expected, or degradation instead")
     if degradation is None:
         return
     if opt.get("dataroot_gt") is None:
-        raise ValueError("dataroot_gt=null: degradation needs the HR sections; their folder or LMDB fits")
+        raise ValueError("dataroot_gt=null: the folder or LMDB of the HR sections is expected, which degradation needs")
     given = {key: value for key, value in degradation.items() if key not in DegradationOptions.model_fields}
     try:
         complete_parameters(degradation["kind"], given)
@@ -96,7 +96,7 @@ def check_num_frame(opt: Mapping[str, Any]) -> None:
     """Refuse windows without a centre. Raises ValueError."""
     num_frame = opt.get("num_frame", 5)
     if num_frame % 2 == 0:
-        raise ValueError(f"num_frame={num_frame}: an odd number fits")
+        raise ValueError(f"num_frame={num_frame}: an odd number is expected")
 
 
 OptionsT = TypeVar("OptionsT", bound=LoaderOptions)

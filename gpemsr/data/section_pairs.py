@@ -22,7 +22,9 @@ def check_crop_fits(gt_size: int | None, store: SectionStore, root: str) -> None
         return
     smallest = min(min(info.height, info.width) for info in store.volumes.values())
     if gt_size > smallest:
-        raise InputError(f"{root}: its smallest section has {smallest} pixels along y or x; gt_size <= {smallest} fits")
+        raise InputError(
+            f"{root}: the smallest section has {smallest} pixels along y or x; expected gt_size <= {smallest}"
+        )
 
 
 class SectionPairs:
@@ -45,7 +47,7 @@ class SectionPairs:
 
     def __init__(self, options: PairOptions, gt_size: int | None = None, shifts: bool = False) -> None:
         if options.scale is None:
-            raise InputError("scale: it is missing from the option file; 8 or 16 fits")
+            raise InputError("scale is missing from the option file; expected 8 or 16")
         self.scale = options.scale
         gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.type
         self._hr = open_section_store(gt_root, backend) if gt_root is not None else None
@@ -55,7 +57,7 @@ class SectionPairs:
         elif lq_root is not None:
             self._lr = open_section_store(lq_root, backend)
         else:
-            raise InputError("dataroot_lq: it is missing; the folder or LMDB of the LR sections, or degradation, fits")
+            raise InputError("dataroot_lq is missing; expected the folder or LMDB of the LR sections, or degradation")
         if self._hr is not None and options.degradation is None:
             _check_match(f"{gt_root}", self._hr.volumes, f"{lq_root}", self._lr.volumes, self.scale)
         if self._hr is not None:
@@ -92,7 +94,7 @@ class SectionPairs:
 
     def _gt(self) -> SectionStore:
         if self._hr is None:
-            raise InputError("dataroot_gt: it is missing, so there are no HR sections; their folder or LMDB fits")
+            raise InputError("dataroot_gt is missing; expected the folder or LMDB of the HR sections")
         return self._hr
 
     def read_lq(
@@ -125,10 +127,10 @@ class SectionPairs:
 
 
 def _making(lr: SectionStore) -> DegradationOptions:
-    """How ``gpemsr-lmdb`` made LR sections. Raises InputError where they do not tell."""
+    """How ``gpemsr-lmdb`` made LR sections. Raises InputError where that is not recorded."""
     recorded = lr.metadata.get("degradation")
     if not isinstance(recorded, dict):
-        raise InputError(f"{lr.root}: it does not tell how LR was made, which use_shift needs; degradation fits")
+        raise InputError(f"{lr.root}: it does not record how LR was made, which use_shift needs; set degradation")
     try:
         degradation = DegradationOptions.model_validate(recorded)
         complete_parameters(degradation.kind, degradation.model_extra or {})
@@ -146,16 +148,16 @@ def _check_match(
 ) -> None:
     if gt.keys() != lq.keys():
         volume = min(gt.keys() ^ lq.keys())
-        raise InputError(f"{lq_root}: volume {volume} is not in both it and {gt_root}; the same volumes fit")
+        raise InputError(f"{lq_root}: volume {volume} is not in both it and {gt_root}; expected the same volumes")
     for name in gt:
         hr, lr = gt[name], lq[name]
         if hr.sections != lr.sections:
             odd = min(set(hr.sections) ^ set(lr.sections))
             raise InputError(
-                f"{lq_root}: section {odd} of {name} is not in both it and {gt_root}; the same sections fit"
+                f"{lq_root}: section {odd} of {name} is not in both it and {gt_root}; expected the same sections"
             )
         if (hr.height, hr.width) != (scale * lr.height, scale * lr.width):
             raise InputError(
                 f"{lq_root}: sections of {name} are {lr.height} x {lr.width} and those of {gt_root} "
-                f"{hr.height} x {hr.width}; HR = scale {scale} x LR fits"
+                f"{hr.height} x {hr.width}; expected HR = scale {scale} x LR"
             )

@@ -149,7 +149,7 @@ def open_section_store(root: str | Path, backend: str) -> SectionStore:
     """
     root = Path(root)
     if backend not in ("lmdb", "disk"):
-        raise InputError(f"io_backend {backend!r} is unknown; lmdb or disk fits")
+        raise InputError(f"io_backend {backend!r} is unknown; expected lmdb or disk")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder" + (" (make it with gpemsr-lmdb)" if backend == "lmdb" else ""))
     return _open_lmdb(root) if backend == "lmdb" else _open_disk(root)
@@ -196,6 +196,6 @@ def _open_disk(root: Path) -> DiskSectionStore:
         volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
         files[folder.name] = images
     if not volumes:
-        raise InputError(f"{root}: no folders of section images; <root>/<volume>/<z>.png fits")
+        raise InputError(f"{root}: no folders of section images; expected <root>/<volume>/<z>.png")
     metadata = read_metadata(root) if (root / "volume.json").is_file() else {}
     return DiskSectionStore(root, volumes, metadata, files)

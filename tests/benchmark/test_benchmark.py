@@ -106,7 +106,7 @@ def test_the_stack_is_what_the_network_makes_of_each_window(folder):
 
 
 def test_sections_that_do_not_match_are_refused_before_any_row(folder):
-    with pytest.raises(InputError, match="HR = scale 4 x LR fits"):
+    with pytest.raises(InputError, match="expected HR = scale 4 x LR"):
         Benchmark(read_benchmark(benchmark_file(folder, [BICUBIC], scale=4)), "x8.yml")
     for part, size in (("hr", 64), ("lr_x8", 8)):
         (folder / "data" / part / "w").mkdir()

@@ -17,7 +17,7 @@ SHAPE = (8, 20, 24)
 
 @pytest.fixture(scope="module")
 def volume() -> tuple[np.ndarray, np.ndarray]:
-    """Raw whose grey value tells the id, so that what belongs together can be told after any turn."""
+    """Raw whose grey value gives the id, so that pairs can be recognised after any turn."""
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 4, (4, 5, 6)).repeat(2, 0).repeat(4, 1).repeat(4, 2).astype(np.uint64)
     return (ids * 60).astype(np.uint8), ids * np.uint64(2**40)

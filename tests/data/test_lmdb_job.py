@@ -155,11 +155,11 @@ def test_gaps_of_a_folder_are_recorded(tmp_path):
     [
         ({"scales": [4, 6]}, "multiple of the others"),
         ({"scales": [1]}, "integers of 2 or more"),
-        ({"scales": [64]}, "at least 64 x 64 fits scale 64"),
+        ({"scales": [64]}, "expected at least 64 x 64 for scale 64"),
         ({"every": 0}, "every 0"),
         ({"tile": 10}, "multiple of the largest scale 4"),
         ({"seed": -1}, "seed -1"),
-        ({"crop": ((None, None), (0, 38), (None, None))}, "crop y 0:38 does not fit into 0:37"),
+        ({"crop": ((None, None), (0, 38), (None, None))}, "crop y 0:38 is not within 0:37"),
         ({"crop": ((12, None), (None, None), (None, None))}, "crop z 12:12"),
         ({"splits": {"train": (0, 12)}}, "sections 0-11 are there"),
         ({"splits": {"train": (0, 7), "test": (7, 11)}}, "section 7 is in split train too"),

@@ -35,19 +35,19 @@ def numbered_images(folder: Path) -> dict[int, Path]:
         if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
     if not files:
-        raise InputError(f"{folder}: no section images; files such as 0000.png, 0001.png ... fit")
+        raise InputError(f"{folder}: no section images; expected files such as 0000.png, 0001.png ...")
     numbers: dict[int, Path] = {}
     first = None
     for path in files:
         match = _NAME.fullmatch(path.stem)
         if match is None:
-            raise InputError(f"{path}: no section number in the name; such as section_0012.png fits")
+            raise InputError(f"{path}: no section number in the name; expected one such as section_0012.png")
         rest = (match[1], match[3])
         first = first or (rest, path)
         if rest != first[0]:
             raise InputError(
                 f"{path}: named unlike {first[1].name}, so the order of sections is ambiguous; "
-                "names that differ in the section number only fit"
+                "expected names that differ in the section number only"
             )
         number = int(match[2])
         if number in numbers:
@@ -80,7 +80,7 @@ def _tiff(path: Path) -> Volume:
     volume = TiffVolume(path)
     if volume.shape[0] != 1:
         volume.close()
-        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; one fits")
+        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; expected one")
     return volume
 
 
@@ -90,7 +90,7 @@ def _open(path: Path) -> Iterator[tuple[Image.Image, np.dtype]]:
     try:
         with Image.open(path) as image:
             if image.mode not in _DTYPES:
-                raise InputError(f"{path}: an image of mode {image.mode}; grey with 8 or 16 bits fits")
+                raise InputError(f"{path}: an image of mode {image.mode}; expected grey with 8 or 16 bits")
             yield image, _DTYPES[image.mode]
     except InputError:
         raise

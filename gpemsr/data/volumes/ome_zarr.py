@@ -49,7 +49,7 @@ class ZarrVolume(ArrayVolume):
             voxel_size = tuple(node.attrs["resolution"])
         leading = node.ndim - 3
         if leading < 0 or any(size != 1 for size in node.shape[:leading]):
-            raise InputError(f"{path}: shape {node.shape}; (z, y, x), or with single time and channel, fits")
+            raise InputError(f"{path}: shape {node.shape}; expected (z, y, x), or one time and channel of it")
         super().__init__(node, leading, source=path, dataset=dataset, voxel_size=voxel_size)
 
 

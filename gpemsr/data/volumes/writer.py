@@ -30,7 +30,7 @@ class TiffStackWriter:
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
 
     Raises:
-        InputError: a shape, dtype or voxel size that does not fit, or a file that cannot be written.
+        InputError: a wrong shape, dtype or voxel size, or a file that cannot be written.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class TiffStackWriter:
         self.path = Path(path)
         check_dtype(np.dtype(dtype), self.path)
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"{self.path}: shape {tuple(shape)}; (z, y, x) that is not empty fits")
+            raise InputError(f"{self.path}: shape {tuple(shape)}; expected (z, y, x), not empty")
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
