@@ -285,7 +285,7 @@ def neurons(folder) -> np.ndarray:
     """Ids of blocks that shift from section to section, in ``ids.tif``."""
     z, y, x = np.indices((3, *hr(0).shape))
     ids = (1 + (y + 9 * z) // 32 + 10 * ((x + 5 * z) // 28)).astype(np.uint32)
-    tifffile.imwrite(folder / "ids.tif", ids)
+    tifffile.imwrite(folder / "ids.tif", ids, photometric="minisblack")
     return ids
 
 
