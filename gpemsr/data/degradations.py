@@ -34,12 +34,6 @@ class Parameter:
     help: str
     positive: bool = False
 
-    def check(self, name: str, value: Any) -> None:
-        """Raise :class:`InputError` for what is not a number in range."""
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or value < 0 or (self.positive and value == 0):
-            raise InputError(f"{name}={value}: expected a number {'> 0' if self.positive else '>= 0'}")
-
 
 @dataclass(frozen=True)
 class Degradation:
@@ -79,7 +73,9 @@ def complete_parameters(kind: Kind, given: Mapping[str, Any]) -> dict[str, float
     for name, value in given.items():
         if name not in known:
             raise InputError(f"{name}={value}: degradation {kind} takes {', '.join(known) or 'no parameters'}")
-        known[name].check(name, value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < 0 or (known[name].positive and value == 0):
+            raise InputError(f"{name}={value}: expected a number {'> 0' if known[name].positive else '>= 0'}")
     return {name: given.get(name, parameter.default) for name, parameter in known.items()}
 
 

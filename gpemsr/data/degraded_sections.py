@@ -54,7 +54,7 @@ class DegradedSections:
         x1 = min(x + width + context, (whole.width - right) // r)
         hr = self._hr.read_float(volume, section, r * y0 + down, r * x0 + right, r * (y1 - y0), r * (x1 - x0))
         seed: tuple[int, ...] = (self._seed, r, section)
-        if (height, width) != (info.height, info.width):
+        if (height, width) != info.shape:
             seed += (zlib.crc32(volume.encode()), y0, x0, *(shift if any(shift) else ()))
         lr = degrade(hr, r, self._kind, seed, **self._parameters)
         steps = np.float32(np.iinfo(info.dtype).max)

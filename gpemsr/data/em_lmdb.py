@@ -174,7 +174,7 @@ def verify(path: str | Path, progress: bool = False) -> int:
                 images = (
                     image
                     for number in info.sections
-                    for image in stored_images(info.name, number, (info.height, info.width), entry["tile"])
+                    for image in stored_images(info.name, number, info.shape, entry["tile"])
                 )
                 for key, rows, columns in images:
                     value = transaction.get(key.encode())

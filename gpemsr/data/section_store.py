@@ -35,6 +35,11 @@ class VolumeInfo:
     dtype: np.dtype
     voxel_size: tuple[float, float, float] | None
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels of a section along y and x."""
+        return self.height, self.width
+
 
 class SectionStore(ABC):
     """Sections of one or more volumes, read whole or in part. Picklable; safe in DataLoader workers.
@@ -98,7 +103,7 @@ class LmdbSectionStore(SectionStore):
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         out = np.empty((height, width), info.dtype)
         region, tile = (y, x, height, width), self._tiles[info.name]
-        for key, rows, columns in stored_images(info.name, section, (info.height, info.width), tile, region):
+        for key, rows, columns in stored_images(info.name, section, info.shape, tile, region):
             pixels = self._decode(key, (rows.stop - rows.start, columns.stop - columns.start), info.dtype)
             y0, x0 = max(y, rows.start), max(x, columns.start)
             y1, x1 = min(y + height, rows.stop), min(x + width, columns.stop)
@@ -131,7 +136,7 @@ class DiskSectionStore(SectionStore):
         if section not in files:
             raise InputError(f"{self.root}: no section {info.name}/{section}")
         pixels = read_image(files[section])
-        if pixels.shape != (info.height, info.width) or pixels.dtype != info.dtype:
+        if pixels.shape != info.shape or pixels.dtype != info.dtype:
             raise InputError(f"{files[section]}: {pixels.shape} {pixels.dtype} is not like the volume's first section")
         return pixels[y : y + height, x : x + width].copy()
 
@@ -173,7 +178,7 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{root / 'volume.json'}: damaged ({type(error).__name__}: {error})") from None
     images = sum(
-        len(info.sections) * sum(1 for _ in stored_images(name, 0, (info.height, info.width), tiles[name]))
+        len(info.sections) * sum(1 for _ in stored_images(name, 0, info.shape, tiles[name]))
         for name, info in volumes.items()
     )
     found = shared_environment(root).stat()["entries"]  # closed again, since nothing refers to it
