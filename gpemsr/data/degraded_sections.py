@@ -42,8 +42,8 @@ class DegradedSections:
         The LR grid begins ``shift`` (y, x) HR pixels into the section, each less than the scale.
 
         The pixels around it take part, so that it equals that part of the degraded whole section, which in turn
-        is what ``gpemsr-lmdb`` stores with the same seed. Only noise is drawn for each
-        rectangle: always the same for the same place, another elsewhere.
+        is what ``gpemsr-lmdb`` stores with the same seed. Only noise is drawn for each rectangle: always the same for
+        the same place, another elsewhere.
         """
         info, r = self.volumes[volume], self._scale
         context = DEGRADATIONS[self._kind].context(**self._parameters)

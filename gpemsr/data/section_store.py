@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
-from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
+from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
 from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
 from gpemsr.errors import InputError
 
@@ -191,13 +191,8 @@ def _open_disk(root: Path) -> DiskSectionStore:
     volumes, files = {}, {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         images = numbered_images(folder)
-        shapes = {number: read_image_header(path) for number, path in images.items()}
-        first = next(iter(shapes))
-        for number, header in shapes.items():
-            if header != shapes[first]:
-                raise InputError(f"{images[number]}: {header} differs from {images[first].name}: {shapes[first]}")
-        height, width, dtype = shapes[first]
-        check_dtype(dtype, images[first])
+        height, width, dtype = common_header(images.values())
+        check_dtype(dtype, folder)
         volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
         files[folder.name] = images
     if not volumes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,19 @@ def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
             return volume.shape[1], volume.shape[2], volume.dtype
     with _open(path) as (image, dtype):
         return image.height, image.width, dtype
+
+
+def common_header(files: Iterable[Path]) -> tuple[int, int, np.dtype]:
+    """The :func:`read_image_header` of all files; raises :class:`InputError` if one differs from the first."""
+    first = None
+    for file in files:
+        header = read_image_header(file)
+        first = first or header
+        if header != first:
+            was, (height, width, dtype) = f"{first[0]} x {first[1]} {first[2]}", header
+            raise InputError(f"{file}: {height} x {width} {dtype}, but the first section is {was}")
+    assert first is not None
+    return first
 
 
 def read_image(path: Path) -> np.ndarray:
