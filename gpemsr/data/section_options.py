@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from gpemsr.data.degradations import DEGRADATIONS, complete_parameters
 from gpemsr.errors import InputError
@@ -23,7 +24,7 @@ PRIOR_FACTOR = 16  # HR pixels per latent vector of the prior (stage I), along y
 def _known_kind(kind: str) -> str:
     if kind not in DEGRADATIONS:
         *others, last = (repr(name) for name in DEGRADATIONS)
-        raise ValueError(f"{', '.join(others)} or {last}")
+        raise PydanticCustomError("degradation", f"Input should be {', '.join(others)} or {last}")
     return kind
 
 

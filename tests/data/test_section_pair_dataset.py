@@ -94,7 +94,10 @@ def test_without_a_crop_size_the_item_is_the_whole_pair(make_stores):
         ({"gt_size": 72}, "gt_size=72: a multiple of 16 is expected"),
         ({"dataroot_lq": None}, "dataroot_lq=null"),
         ({"degradation": {"kind": "area"}}, "dataroot_lq=.*: null is expected"),
-        ({"dataroot_lq": None, "degradation": {"kind": "blur"}}, "degradation.kind='blur'"),
+        (
+            {"dataroot_lq": None, "degradation": {"kind": "blur"}},
+            "degradation.kind='blur': Input should be 'bicubic', 'area' or 'em'",
+        ),
         ({"dataroot_gt": None}, "dataroot_gt=None"),
         ({"dataroot_gt": "nowhere"}, "nowhere: no such folder"),
         ({"scale": 16}, "expected HR = scale 16 x LR"),
