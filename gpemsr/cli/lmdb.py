@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from gpemsr.data.degradations import DEGRADATIONS
 from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
@@ -43,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--name", help="name of the LMDBs (default: the input's)")
     parse.add_argument("--volume", help="name of the volume within them (default: --name)")
     parse.add_argument("--scales", nargs="+", type=int, default=[8], metavar="R", help="LR scales (default 8)")
+    how = "; ".join(f"{kind}: {degradation.help}" for kind, degradation in DEGRADATIONS.items())
     parse.add_argument(
-        "--degradation", choices=("bicubic", "area", "em"), default="bicubic", help="how LR is made (default bicubic)"
+        "--degradation", choices=tuple(DEGRADATIONS), default="bicubic", help=f"how LR is made, default bicubic; {how}"
     )
-    parse.add_argument("--seed", type=int, default=0, help="of the noise of --degradation em (default 0)")
-    parse.add_argument("--dose", type=float, help="em: electrons per LR pixel of full intensity (default 50)")
-    parse.add_argument("--read-noise", type=float, help="em: read noise in electrons (default 1)")
-    parse.add_argument("--blur", type=float, help="em: standard deviation of the beam in LR pixels (default 0.5)")
+    parse.add_argument("--seed", type=int, default=0, help="of the degradation's noise (default 0)")
+    for name, text in _parameters().items():
+        parse.add_argument(f"--{name.replace('_', '-')}", type=float, help=text)
     parse.add_argument(
         "--split", nargs="+", default=[], metavar="NAME=A-B", help="section numbers A to B (included) of each split"
     )
@@ -87,16 +88,25 @@ def parser() -> argparse.ArgumentParser:
     return parse  # fmt: skip
 
 
+def _parameters() -> dict[str, str]:
+    """Help of the parameters of all degradations, by name."""
+    texts: dict[str, list[str]] = {}
+    for kind, degradation in DEGRADATIONS.items():
+        for name, parameter in degradation.parameters.items():
+            texts.setdefault(name, []).append(f"{kind}: {parameter.help} (default {parameter.default:g})")
+    return {name: "; ".join(lines) for name, lines in texts.items()}
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for input that does not fit)."""
+    """Run the command; returns the exit code (2 for bad input)."""
     arguments = parser().parse_args(argv)
     if arguments.out is None:
         if not arguments.verify or not arguments.input:
             raise InputError("give an input and --out, or LMDBs and --verify (see gpemsr-lmdb -h)")
         return _verify(arguments.input)
     if len(arguments.input) != 1:
-        raise InputError(f"{len(arguments.input)} inputs; one fits (see gpemsr-lmdb -h)")
+        raise InputError(f"{len(arguments.input)} inputs; expected one (see gpemsr-lmdb -h)")
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
     from gpemsr.data.volumes.reader import open_volume
 
@@ -109,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         scales=arguments.scales,
         degradation=arguments.degradation,
         seed=arguments.seed,
+        parameters={name: value for name in _parameters() if (value := getattr(arguments, name)) is not None},
         splits=parse_splits(arguments.split),
         crop=parse_crop(arguments.crop),
         every=arguments.every,
@@ -117,12 +128,6 @@ def main(argv: list[str] | None = None) -> int:
         overwrite=arguments.overwrite,
         append=arguments.append,
     )
-    for parameter in ("dose", "read_noise", "blur"):
-        value = getattr(arguments, parameter)
-        if value is not None:
-            if job.degradation != "em":
-                raise InputError(f"--{parameter.replace('_', '-')} fits with --degradation em only")
-            job.em[parameter] = value
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
     with open_volume(source, arguments.dataset, voxel_size, on_missing=arguments.on_missing) as volume:
         paths = make_lmdbs(volume, job)
@@ -136,7 +141,7 @@ def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:
     for text in texts:
         match = re.fullmatch(r"([^=]+)=(\d+)-(\d+)", text)
         if match is None:
-            raise InputError(f"--split {text} does not fit; such as train=0-23 does")
+            raise InputError(f"--split {text}: expected such as train=0-23")
         if match[1] in splits:
             raise InputError(f"--split names {match[1]} twice")
         splits[match[1]] = (int(match[2]), int(match[3]))
@@ -148,12 +153,12 @@ def parse_crop(text: str):
     parts = text.split(",")
     matches = [match for part in parts if (match := re.fullmatch(r"(\d*):(\d*)", part.strip()))]
     if not len(parts) == len(matches) == 3:
-        raise InputError(f"--crop {text} does not fit; such as 0:50,0:1024,256:1280 or :,:,0:512 does")
+        raise InputError(f"--crop {text}: expected such as 0:50,0:1024,256:1280 or :,:,0:512")
     return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
 
 
 def _summarise(volume, paths: list[Path], name: str) -> None:
-    from gpemsr.data.section_store import read_metadata
+    from gpemsr.data.lmdb_files import read_metadata
 
     if volume.voxel_size is None:
         print(f"{volume.source}: voxel size unknown; --voxel-size gives it")

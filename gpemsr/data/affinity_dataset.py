@@ -16,7 +16,7 @@ from gpemsr.compat import importable_basicsr
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
-from gpemsr.data.volumes.ids import CREMI_IDS, read_ids
+from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 from gpemsr.options.schema import LoaderOptions, NonNegativeInt, PositiveInt
@@ -51,7 +51,7 @@ class AffinityDataset(Dataset):
 
     ``gt`` holds the affinities of :func:`gpemsr.data.affinities.affinities_of`, ``mask`` which of them count. With
     ``crop_size: null`` an item is a whole volume and has its ids too: ``ids`` (z, y, x) int64. An epoch has as many
-    items as disjoint crops fit. The volumes are held in memory.
+    items as there are disjoint crops. The volumes are held in memory.
 
     With ``labels: membranes`` the ids are the regions that membranes enclose in each section
     (:func:`gpemsr.data.affinities.section_regions`), and affinities along z are unknown.
@@ -63,14 +63,14 @@ class AffinityDataset(Dataset):
         by_section: whether ids have nothing to do with those of the next section.
 
     Raises:
-        InputError: an option does not fit, raw and ids do not belong together or are smaller than ``crop_size``.
+        InputError: a wrong option, raw and ids do not belong together or are smaller than ``crop_size``.
     """
 
     Options = AffinityOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         raw, ids, sections = opt["dataroot_raw"], opt.get("dataroot_ids"), opt.get("sections")
         if not raw:
             raise ValueError(f"dataroot_raw={raw}: one file or more")
@@ -103,15 +103,16 @@ class AffinityDataset(Dataset):
 
     def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray]:
         options = self._options
-        with open_volume(raw_path) as volume:
+        with open_volume(raw_path) as volume, open_ids(ids_path, options.ids_dataset) as labels:
+            if labels.shape != volume.shape:
+                raise InputError(
+                    f"{ids_path}: ids {labels.shape} of {raw_path} {volume.shape}; expected the same shape"
+                )
             start, stop = options.sections or (0, volume.shape[0])
             if stop > volume.shape[0]:
                 raise InputError(f"{raw_path}: {volume.shape[0]} sections, too few for sections={options.sections}")
-            step = options.every if options.crop_size is None else 1  # crops begin at any section
-            raw = np.stack([volume.section(z) for z in range(start, stop, step)])
-        ids = read_ids(ids_path, slice(start, stop, step), options.ids_dataset)
-        if ids.shape != raw.shape:
-            raise InputError(f"{ids_path}: ids {ids.shape} of {raw_path} {raw.shape}; the same shape fits")
+            chosen = range(start, stop, options.every if options.crop_size is None else 1)  # crops begin at any section
+            raw, ids = volume.read(chosen), unsigned_ids(labels.read(chosen), ids_path)
         if self.by_section:
             ids = section_regions(ids)
         if not ids.any():
@@ -126,7 +127,7 @@ class AffinityDataset(Dataset):
             return 1
         shape = (-(-shape[0] // self._options.every), *shape[1:])
         if any(size > whole for size, whole in zip(crop, shape, strict=True)):
-            raise InputError(f"{path}: crop_size={crop} of {shape} voxels (z, y, x); at most these fit")
+            raise InputError(f"{path}: crop_size={crop} ; expected at most {shape} voxels (z, y, x)")
         return math.prod(whole // size for size, whole in zip(crop, shape, strict=True))
 
     def __len__(self) -> int:

@@ -1,93 +1,129 @@
-"""HR section -> LR section: the degradations that a training pair is made with.
+"""HR section -> LR section: the registry of the degradations that a training pair is made with.
 
-``bicubic``  MATLAB's antialiased bicubic, as BasicSR's ``imresize`` (the paper's protocol).
-``area``     mean over each scale x scale block of pixels.
-``em``       a fast, low-dose scan: Gaussian beam profile, one sample per LR pixel, Poisson shot noise of the
-             electrons counted and Gaussian read noise of the detector.
+The command ``gpemsr-lmdb``, the option ``degradation`` of the data sets and the benchmark read :data:`DEGRADATIONS`. A
+new degradation is one function and one entry of this module.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gpemsr.errors import InputError
 
-Kind = Literal["bicubic", "area", "em"]
-KINDS: tuple[Kind, ...] = ("bicubic", "area", "em")
-EM_DEFAULTS = {"dose": 50.0, "read_noise": 1.0, "blur": 0.5}
+Kind = str  # a key of DEGRADATIONS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number that a degradation takes; never negative.
+
+    Attributes:
+        default: its value where none is given.
+        help: its meaning and unit, in a few words.
+        positive: whether 0 is refused too.
+    """
+
+    default: float
+    help: str
+    positive: bool = False
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """How LR sections are made from HR sections.
+
+    Attributes:
+        function: ``(section, scale, seed, **parameters)`` -> LR section, as :func:`degrade` but not clipped.
+        help: what it is, in a few words.
+        parameters: by name.
+        smallest: sides of the smallest LR section, in LR pixels, where the scale is above 1.
+        noisy: whether the seed decides on the values.
+        context: ``(**parameters)`` -> LR pixels around a crop that decide on its values; by default twice bicubic's 2.
+    """
+
+    function: Callable[..., np.ndarray]
+    help: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    smallest: int = 1
+    noisy: bool = False
+    context: Callable[..., int] = lambda **_: 4
+
+
+def degradation_of(kind: Kind) -> Degradation:
+    """The degradation of this name. Raises :class:`InputError` if there is none."""
+    if kind not in DEGRADATIONS:
+        raise InputError(f"degradation {kind!r} is unknown; expected one of {', '.join(DEGRADATIONS)}")
+    return DEGRADATIONS[kind]
+
+
+def complete_parameters(kind: Kind, given: Mapping[str, Any]) -> dict[str, float]:
+    """All parameters of a degradation: those given, checked, and the defaults of the others.
+
+    Raises:
+        InputError: an unknown kind, a parameter that it does not have, or a value out of range.
+    """
+    known = degradation_of(kind).parameters
+    for name, value in given.items():
+        if name not in known:
+            raise InputError(f"{name}={value}: degradation {kind} takes {', '.join(known) or 'no parameters'}")
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < 0 or (known[name].positive and value == 0):
+            raise InputError(f"{name}={value}: expected a number {'> 0' if known[name].positive else '>= 0'}")
+    return {name: given.get(name, parameter.default) for name, parameter in known.items()}
 
 
 def degrade(
-    section: np.ndarray,
-    scale: int,
-    kind: Kind,
-    seed: int | tuple[int, ...] = 0,
-    *,
-    dose: float = EM_DEFAULTS["dose"],
-    read_noise: float = EM_DEFAULTS["read_noise"],
-    blur: float = EM_DEFAULTS["blur"],
+    section: np.ndarray, scale: int, kind: Kind, seed: int | tuple[int, ...] = 0, **parameters: float
 ) -> np.ndarray:
     """Make the LR section of an HR section.
 
     Args:
         section: float32 (h, w) in [0, 1]; h and w are multiples of ``scale`` (for ``bicubic`` also >= 2 * scale).
         scale: HR pixels per LR pixel, >= 1.
-        kind: one of :data:`KINDS`.
-        seed: non-negative integer or integers; fixes the noise of ``em`` and nothing else.
-        dose: ``em``: electrons counted in one LR pixel of intensity 1.
-        read_noise: ``em``: standard deviation of the read noise in electrons.
-        blur: ``em``: standard deviation of the beam profile in LR pixels.
+        kind: one of :data:`DEGRADATIONS`.
+        seed: non-negative integer or integers; fixes the noise and nothing else.
+        parameters: of the degradation, see :data:`DEGRADATIONS`.
 
     Returns:
         float32 (h / scale, w / scale) in [0, 1].
 
     Raises:
-        InputError: a size, kind or parameter that does not fit.
+        InputError: an unknown kind or parameter, or a size or value out of range.
     """
-    check_degradation(section.shape, scale, kind, dose=dose, read_noise=read_noise, blur=blur)
-    section = np.asarray(section, np.float32)
-    if kind == "bicubic":
-        lr = _bicubic(section, scale) if scale > 1 else section
-    elif kind == "area":
-        height, width = section.shape
-        lr = section.reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))
-    else:
-        lr = _count_electrons(_blur_and_sample(section, scale, blur), dose, read_noise, seed)
+    check_degradation(section.shape, scale, kind, **parameters)
+    complete = complete_parameters(kind, parameters)
+    lr = DEGRADATIONS[kind].function(np.asarray(section, np.float32), scale, seed, **complete)
     return np.clip(lr, 0, 1, dtype=np.float32)
 
 
-def check_degradation(
-    shape: tuple[int, ...],
-    scale: int,
-    kind: str,
-    *,
-    dose: float = EM_DEFAULTS["dose"],
-    read_noise: float = EM_DEFAULTS["read_noise"],
-    blur: float = EM_DEFAULTS["blur"],
-) -> None:
+def check_degradation(shape: tuple[int, ...], scale: int, kind: Kind, **parameters: float) -> None:
     """Raise :class:`InputError` if :func:`degrade` cannot take a section of this ``shape`` with these parameters."""
-    if kind not in KINDS:
-        raise InputError(f"degradation {kind!r} is unknown; one of {', '.join(KINDS)} fits")
+    complete_parameters(kind, parameters)
     if scale < 1:
-        raise InputError(f"scale {scale} does not fit; a positive integer does")
+        raise InputError(f"scale {scale}: expected a positive integer")
     if len(shape) != 2 or shape[0] % scale or shape[1] % scale or min(shape) < scale:
         raise InputError(f"a section of shape {tuple(shape)} does not divide by scale {scale}")
-    if kind == "bicubic" and scale > 1 and min(shape) < 2 * scale:
-        raise InputError(f"a section of shape {tuple(shape)} is too small for bicubic x{scale}; {2 * scale} pixels fit")
-    if not (np.isfinite([dose, read_noise, blur]).all() and dose > 0 and read_noise >= 0 and blur >= 0):
-        raise InputError(
-            f"dose {dose}, read noise {read_noise}, blur {blur} do not fit; dose > 0 and read noise, blur >= 0 do"
-        )
+    least = DEGRADATIONS[kind].smallest * scale
+    if scale > 1 and min(shape) < least:
+        raise InputError(f"a section of shape {tuple(shape)} is too small for {kind} x{scale}; expected >= {least}")
 
 
-def load(kind: Kind) -> None:
-    """Import what a degradation needs, so that its first section takes no longer than the others."""
-    if kind == "bicubic":
-        _matlab_functions()
+def _area(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np.ndarray:
+    height, width = section.shape
+    return section.reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))
+
+
+def _em(
+    section: np.ndarray, scale: int, seed: int | tuple[int, ...], dose: float, read_noise: float, blur: float
+) -> np.ndarray:
+    return _count_electrons(_blur_and_sample(section, scale, blur), dose, read_noise, seed)
 
 
 def _blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
@@ -108,8 +144,10 @@ def _count_electrons(signal: np.ndarray, dose: float, read_noise: float, seed: i
     return electrons / np.float32(dose)
 
 
-def _bicubic(section: np.ndarray, scale: int) -> np.ndarray:
-    """What BasicSR's ``imresize`` gives, by a sparse matrix for each axis in place of a loop over rows."""
+def _bicubic(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np.ndarray:
+    """What BasicSR's ``imresize`` gives, by a sparse matrix for each axis instead of a loop over rows."""
+    if scale == 1:
+        return section
     down, across = (_bicubic_weights(length, scale) for length in section.shape)
     return across.dot(down.dot(section).T).T
 
@@ -136,3 +174,22 @@ def _matlab_functions() -> ModuleType:
     with importable_basicsr():
         from basicsr.utils import matlab_functions
     return matlab_functions
+
+
+DEGRADATIONS: dict[Kind, Degradation] = {
+    "bicubic": Degradation(
+        _bicubic, "MATLAB's antialiased bicubic, as BasicSR's imresize (the paper's protocol)", smallest=2
+    ),
+    "area": Degradation(_area, "mean over the HR pixels under each LR pixel"),
+    "em": Degradation(
+        _em,
+        "a fast, low-dose scan: Gaussian beam, one sample per LR pixel, shot noise of the electrons, read noise",
+        {
+            "dose": Parameter(50.0, "electrons per LR pixel of full intensity", positive=True),
+            "read_noise": Parameter(1.0, "standard deviation of the read noise in electrons"),
+            "blur": Parameter(0.5, "standard deviation of the beam in LR pixels"),
+        },
+        noisy=True,
+        context=lambda blur, **_: max(4, math.ceil(4 * blur) + 1),  # where the blur is cut off
+    ),
+}

@@ -1,9 +1,7 @@
 """Writing one LMDB of sections as BasicSR makes them, and reading all of it back.
 
-Values are PNG, keys ``<volume>/<section:08d>`` or, for sections larger than the tile,
-``<volume>/<section:08d>/<row:04d>_<column:04d>``. ``meta_info.txt`` has BasicSR's lines and ``volume.json`` the
-provenance. The keys of a volume ascend, so the SHA-256 over all its keys and values that ``volume.json`` records
-can be computed while writing and again while reading.
+The keys of a volume ascend, so the SHA-256 over all its keys and values that ``volume.json`` records can be computed
+while writing and again while reading. See :mod:`gpemsr.data.lmdb_files` for what is in the folder.
 """
 
 from __future__ import annotations
@@ -20,13 +18,8 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from gpemsr.data.section_store import (
-    VolumeInfo,
-    decode_png,
-    open_section_store,
-    read_metadata,
-    shared_environment,
-)
+from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
+from gpemsr.data.section_store import open_section_store
 from gpemsr.errors import InputError
 from gpemsr.files import publish, remove, remove_leftovers, temporary_name, write_errors
 
@@ -76,11 +69,12 @@ class LmdbWriter:
 
     def put(self, volume: str, number: int, section: np.ndarray) -> None:
         """Add a section (y, x), uint8 or uint16, of the volume being written; ``number`` must ascend."""
-        items = [(key, pixels.shape, _encode_png(pixels)) for key, pixels in _tiles(volume, number, section, self.tile)]
+        images = stored_images(volume, number, section.shape, self.tile)
+        items = {key: section[rows, columns] for key, rows, columns in images}
         with write_errors(self.path, lmdb.Error):
-            self._commit([(key.encode(), value) for key, _, value in items])
-            for key, (height, width), _ in items:
-                self._meta_info.write(f"{key}.png ({height},{width},1) {COMPRESS_LEVEL}\n")
+            self._commit([(key.encode(), _encode_png(pixels)) for key, pixels in items.items()])
+            for key, pixels in items.items():
+                self._meta_info.write(_meta_line(key, pixels.shape) + "\n")
         low, high = int(section.min()), int(section.max())
         self._range = (low, high) if self._range is None else (min(low, self._range[0]), max(high, self._range[1]))
 
@@ -167,18 +161,24 @@ def verify(path: str | Path, progress: bool = False) -> int:
             tqdm(total=environment.stat()["entries"], unit="image", desc=path.name, disable=not progress) as bar,
         ):
             for info in store.volumes.values():
-                digest = hashlib.sha256()
-                for key, shape in _expected(info, store.metadata["volumes"][info.name]["tile"]):
+                digest, entry = hashlib.sha256(), store.metadata["volumes"][info.name]
+                images = (
+                    image
+                    for number in info.sections
+                    for image in stored_images(info.name, number, info.shape, entry["tile"])
+                )
+                for key, rows, columns in images:
                     value = transaction.get(key.encode())
                     if value is None:
                         raise InputError(f"{path}: {key} is missing")
+                    shape = (rows.stop - rows.start, columns.stop - columns.start)
                     _check_png(path, key, value, shape, info.dtype)
-                    line = f"{key}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
+                    line = _meta_line(key, shape)
                     if next(lines, None) != line:
-                        raise InputError(f"{path / 'meta_info.txt'}: no line {line!r} where it should be")
+                        raise InputError(f"{path / 'meta_info.txt'}: expected the line {line!r}")
                     _update_digest(digest, key.encode(), value)
                     bar.update()
-                if digest.hexdigest() != store.metadata["volumes"][info.name].get("sha256"):
+                if digest.hexdigest() != entry.get("sha256"):
                     raise InputError(f"{path}: the SHA-256 of volume {info.name} is not the one in volume.json")
     except lmdb.Error as error:
         raise InputError(f"{path}: damaged LMDB ({error})") from None
@@ -187,16 +187,8 @@ def verify(path: str | Path, progress: bool = False) -> int:
     return sum(len(info.sections) for info in store.volumes.values())
 
 
-def _expected(info: VolumeInfo, tile: int | None):
-    """(key, shape) of every value of a volume, in the order of keys."""
-    for number in info.sections:
-        if tile is None:
-            yield f"{info.name}/{number:08d}", (info.height, info.width)
-            continue
-        for row, top in enumerate(range(0, info.height, tile)):
-            for column, left in enumerate(range(0, info.width, tile)):
-                shape = (min(tile, info.height - top), min(tile, info.width - left))
-                yield f"{info.name}/{number:08d}/{row:04d}_{column:04d}", shape
+def _meta_line(key: str, shape: tuple[int, ...]) -> str:
+    return f"{key}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
 
 
 def _lines(path: Path):
@@ -219,16 +211,6 @@ def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], 
     pixels = decode_png(value)
     if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
         raise InputError(f"{path}: {key} is damaged, or not {shape[0]} x {shape[1]} {dtype}")
-
-
-def _tiles(volume: str, number: int, section: np.ndarray, tile: int | None):
-    key = f"{volume}/{number:08d}"
-    if tile is None or max(section.shape) <= tile:
-        yield key, section
-        return
-    for row, top in enumerate(range(0, section.shape[0], tile)):
-        for column, left in enumerate(range(0, section.shape[1], tile)):
-            yield f"{key}/{row:04d}_{column:04d}", section[top : top + tile, left : left + tile]
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

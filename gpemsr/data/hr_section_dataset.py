@@ -31,21 +31,21 @@ class HRSectionDataset(Dataset):
     Args:
         opt: see :class:`HRSectionOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
     Raises:
-        InputError: an option does not fit, the sections are absent or smaller than ``gt_size``.
+        InputError: a wrong option, the sections are absent or smaller than ``gt_size``.
     """
 
     Options = HRSectionOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_crop(opt, paired=False)
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
         self._store = open_section_store(self._options.dataroot_gt, self._options.io_backend.type)
-        check_crop_fits(self._options.gt_size, self._store, self._options.dataroot_gt)
+        check_crop_fits(self._options.gt_size, self._store)
         self.sections = [(name, z) for name, info in self._store.volumes.items() for z in info.sections]
         self._random = WorkerRandom()
 
@@ -55,8 +55,8 @@ class HRSectionDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
         volume, section = self.sections[index]
         info, size, rng = self._store.volumes[volume], self._options.gt_size, self._random()
-        height, width = (info.height, info.width) if size is None else (size, size)
-        y, x = random_origin(rng, (info.height, info.width), (height, width))
+        height, width = info.shape if size is None else (size, size)
+        y, x = random_origin(rng, info.shape, (height, width))
         augment = Augmentation.draw(rng, self._options.use_hflip, self._options.use_rot)
         gt = augment(self._store.read_float(volume, section, y, x, height, width))
         name = image_name(volume, section)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gpemsr import __version__
-from gpemsr.data.degradations import EM_DEFAULTS, Kind, check_degradation, degrade, load
+from gpemsr.data.degradations import Kind, check_degradation, complete_parameters, degrade
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volumes.volume import Volume
@@ -30,7 +32,7 @@ class LmdbJob:
         scales: LR scales, e.g. ``[8, 16]``.
         degradation: see :func:`gpemsr.data.degradations.degrade`.
         seed: with the scale and the section number it fixes a section's noise, whatever else is made.
-        em: parameters of the degradation ``em``.
+        parameters: of the degradation; those not given have its defaults.
         splits: name -> (first, last) section number, both included; empty: one LMDB of all sections.
         crop: half-open (start, stop) along z (section numbers), y and x; None = end.
         every: take every k-th section, counted from the first one of the crop.
@@ -46,7 +48,7 @@ class LmdbJob:
     scales: list[int] = field(default_factory=lambda: [8])
     degradation: Kind = "bicubic"
     seed: int = 0
-    em: dict[str, float] = field(default_factory=lambda: dict(EM_DEFAULTS))
+    parameters: dict[str, float] = field(default_factory=dict)
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)
     crop: tuple[Range, Range, Range] = ((None, None), (None, None), (None, None))
     every: int = 1
@@ -54,6 +56,11 @@ class LmdbJob:
     missing: list[int] = field(default_factory=list)
     overwrite: bool = False
     append: bool = False
+
+    @property
+    def stored_scales(self) -> list[int]:
+        """Of the sections stored: 1 is HR."""
+        return [1, *self.scales]
 
     def output_path(self, split: str | None, scale: int) -> Path:
         """``<out>/<name>[_<split>]_hr.lmdb`` for scale 1, else ``..._lr_x<scale>.lmdb``."""
@@ -73,24 +80,24 @@ class _Plan:
 
 
 def plan(volume: Volume, job: LmdbJob) -> _Plan:
-    """Check that a job fits its volume and work out what is read for it; reads no voxels.
+    """Check that a job can be done on its volume and work out what is read for it; reads no voxels.
 
     Raises:
-        InputError: sizes, section numbers, names or outputs that do not fit.
+        InputError: wrong sizes, section numbers, names or outputs.
     """
     for name in (job.name, job.volume, *job.splits):
         check_name(name)
     if not job.scales or min(job.scales) < 2 or len(set(job.scales)) != len(job.scales):
-        raise InputError(f"scales {job.scales} do not fit; different integers of 2 or more do")
+        raise InputError(f"scales {job.scales}: expected different integers of 2 or more")
     largest = max(job.scales)
     if any(largest % scale for scale in job.scales):
         raise InputError(f"scales {job.scales}: the largest one must be a multiple of the others")
     if job.every < 1:
-        raise InputError(f"every {job.every} does not fit; 1 or more does")
+        raise InputError(f"every {job.every}: expected 1 or more")
     if job.tile is not None and (job.tile < largest or job.tile % largest):
-        raise InputError(f"tile {job.tile} does not fit; a multiple of the largest scale {largest} does")
+        raise InputError(f"tile {job.tile}: expected a multiple of the largest scale {largest}")
     if job.seed < 0:
-        raise InputError(f"seed {job.seed} does not fit; 0 or more does")
+        raise InputError(f"seed {job.seed}: expected 0 or more")
     numbers = volume.numbers
     z = _crop(job.crop[0], numbers[0], numbers[-1] + 1, "z", volume)
     y, x = (
@@ -103,25 +110,23 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
         size = " x ".join(str(n) for n in volume.shape[1:])
         raise InputError(
             f"{volume.source}: sections of {size} pixels, or the crop of them, are too small; "
-            f"at least {largest} x {largest} fits scale {largest}"
+            f"expected at least {largest} x {largest} for scale {largest}"
         )
     for scale in job.scales:
-        check_degradation(shape, scale, job.degradation, **job.em)
+        check_degradation(shape, scale, job.degradation, **job.parameters)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)
-    source_of = {
-        number: _source(number, _first(job, split, z), volume, set(job.missing))
-        for split, chosen in sections.items()
-        for number in chosen
-    }
+    source_of: dict[int, int] = {}
+    for split, chosen in sections.items():
+        first = z[0] if split is None else job.splits[split][0]
+        source_of |= {number: _source(number, first, volume, job.missing) for number in chosen}
     for number in job.missing:
         if number not in numbers:
             raise InputError(f"missing section {number}: the volume has {numbers[0]}-{numbers[-1]}")
-    for split in job.splits or [None]:
-        for scale in [1, *job.scales]:
-            if job.append:
-                _check_append(job, split, scale)
-            else:
-                refuse_existing(job.output_path(split, scale), job.overwrite)
+    for split, scale in itertools.product(sections, job.stored_scales):
+        if job.append:
+            _check_append(job, split, scale)
+        else:
+            refuse_existing(job.output_path(split, scale), job.overwrite)
     return _Plan(y, x, z, sections, source_of)
 
 
@@ -134,29 +139,21 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         The paths made.
 
     Raises:
-        InputError: anything that does not fit, before a file is written; a damaged section; a full disk.
+        InputError: anything wrong with the job, before a file is written; a damaged section; a full disk.
     """
     geometry = plan(volume, job)
-    outputs = [(split, scale) for split in geometry.sections for scale in [1, *job.scales]]
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
-        writers = {
-            (split, scale): stack.enter_context(
-                LmdbWriter(
-                    job.output_path(split, scale),
-                    None if job.tile is None else job.tile // scale,
-                    _metadata(job, split, scale),
-                    job.append,
-                )
-            )
-            for split, scale in outputs
-        }
-        load(job.degradation)
+        writers = {}
+        for split, scale in itertools.product(geometry.sections, job.stored_scales):
+            tile = None if job.tile is None else job.tile // scale
+            writer = LmdbWriter(job.output_path(split, scale), tile, _metadata(job, split, scale), job.append)
+            writers[split, scale] = stack.enter_context(writer)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
             section = volume.section(geometry.source_of[number] - volume.numbers[0])
             hr = np.ascontiguousarray(section[slice(*geometry.y), slice(*geometry.x)])
-            for scale in [1, *job.scales]:
+            for scale in job.stored_scales:
                 last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job)
                 writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
@@ -171,7 +168,7 @@ def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob) -> np.
     """LR section in the dtype of ``hr`` (rounded, clipped); noise by (seed, scale, section number)."""
     highest = np.iinfo(hr.dtype).max
     unit = hr.astype(np.float32) / np.float32(highest)
-    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.em)
+    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.parameters)
     return np.rint(lr * np.float32(highest)).clip(0, highest).astype(hr.dtype)
 
 
@@ -179,7 +176,7 @@ def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tup
     start = first if limits[0] is None else limits[0]
     stop = end if limits[1] is None else limits[1]
     if not first <= start < stop <= end:
-        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} does not fit into {first}:{end}")
+        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} is not within {first}:{end}")
     return start, stop
 
 
@@ -190,7 +187,7 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     result: dict[str | None, list[int]] = {}
     for name, (first, last) in splits.items():
         if not z[0] <= first <= last < z[1]:
-            raise InputError(f"split {name}={first}-{last} does not fit; sections {z[0]}-{z[1] - 1} are there")
+            raise InputError(f"split {name}={first}-{last}: sections {z[0]}-{z[1] - 1} are there")
         for number in range(first, last + 1):
             if number in taken:
                 raise InputError(f"split {name}: section {number} is in split {taken[number]} too")
@@ -201,11 +198,7 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     return result
 
 
-def _first(job: LmdbJob, split: str | None, z: tuple[int, int]) -> int:
-    return z[0] if split is None else job.splits[split][0]
-
-
-def _source(number: int, first: int, volume: Volume, missing: set[int]) -> int:
+def _source(number: int, first: int, volume: Volume, missing: Collection[int]) -> int:
     """The section that is stored for ``number``: itself, or the nearest earlier valid one of the same split."""
     source = number
     while source in missing or source in volume.replaced:
@@ -229,11 +222,11 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
         if metadata.get(key) != wanted[key]:
             raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
     if job.volume in metadata["volumes"]:
-        raise InputError(f"{path}: holds volume {job.volume} already; another --volume fits")
+        raise InputError(f"{path}: holds volume {job.volume} already; choose another --volume")
 
 
 def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
-    parameters = job.em if job.degradation == "em" else {}
+    parameters = complete_parameters(job.degradation, job.parameters)
     return {
         "format": 1,
         "gpemsr_version": __version__,
@@ -259,6 +252,7 @@ def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, split: str | None, sca
             "path": str(volume.source),
             "dataset": volume.dataset,
             "shape": list(volume.shape),
+            "first_section": volume.numbers[0],
             "dtype": str(volume.dtype),
             "voxel_size": None if volume.voxel_size is None else list(volume.voxel_size),
         },

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
-from gpemsr.data.degradations import EM_DEFAULTS
+from gpemsr.data.degradations import DEGRADATIONS, complete_parameters
 from gpemsr.errors import InputError
 from gpemsr.options.schema import (
     DatasetOptions,
     LoaderOptions,
-    NonNegativeFloat,
     NonNegativeInt,
     OptionSection,
     PositiveInt,
@@ -22,25 +21,28 @@ from gpemsr.options.schema import (
 PRIOR_FACTOR = 16  # HR pixels per latent vector of the prior (stage I), along y and x
 
 
-class DegradationOptions(OptionSection):
-    """LR made from HR as it is read; see :func:`gpemsr.data.degradations.degrade`."""
+def _known_kind(kind: str) -> str:
+    if kind not in DEGRADATIONS:
+        *others, last = (repr(name) for name in DEGRADATIONS)
+        raise PydanticCustomError("degradation", f"Input should be {', '.join(others)} or {last}")
+    return kind
 
-    kind: Literal["bicubic", "area", "em"]
+
+class DegradationOptions(OptionSection):
+    """LR made from HR as it is read; further keys are the parameters of the degradation.
+
+    See :data:`gpemsr.data.degradations.DEGRADATIONS`; :func:`check_pair` checks the parameters.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Annotated[str, AfterValidator(_known_kind)]
     seed: NonNegativeInt = 0
-    # of kind em
-    dose: Annotated[float, Field(gt=0)] = EM_DEFAULTS["dose"]
-    read_noise: NonNegativeFloat = EM_DEFAULTS["read_noise"]
-    blur: NonNegativeFloat = EM_DEFAULTS["blur"]
 
     @property
     def parameters(self) -> dict[str, float]:
-        """What ``degrade`` takes beside kind and seed."""
-        return {"dose": self.dose, "read_noise": self.read_noise, "blur": self.blur}
-
-    @property
-    def context(self) -> int:
-        """LR pixels around a crop that decide on its values: twice bicubic's 2, or where the blur is cut off."""
-        return max(4, math.ceil(4 * self.blur) + 1)
+        """All parameters of the degradation. Raises InputError for those that it does not take."""
+        return complete_parameters(self.kind, self.model_extra or {})
 
 
 class CropOptions(DatasetOptions):
@@ -60,40 +62,42 @@ class PairOptions(DatasetOptions):
 
 
 def check_crop(opt: Mapping[str, Any], paired: bool) -> None:
-    """Refuse crops that fit neither the prior nor, if ``paired``, the LR grid. Raises ValueError."""
+    """Refuse crops that are not aligned to the latent vectors and, if ``paired``, to the LR grid. Raises ValueError."""
     gt_size, scale = opt.get("gt_size"), opt.get("scale")
     if gt_size is None:
         for key in ("use_hflip", "use_rot", "use_shift"):
             if opt.get(key):
-                raise ValueError(f"{key}=true: false fits whole sections (gt_size: null), which are not augmented")
+                raise ValueError(f"{key}=true: false is expected, as whole sections (gt_size: null) are not augmented")
         return
     if gt_size % PRIOR_FACTOR:
-        raise ValueError(f"gt_size={gt_size}: a multiple of {PRIOR_FACTOR} fits")
+        raise ValueError(f"gt_size={gt_size}: a multiple of {PRIOR_FACTOR} is expected")
     if paired and scale is not None and gt_size % scale:
-        raise ValueError(f"gt_size={gt_size}: a multiple of the scale {scale} fits")
+        raise ValueError(f"gt_size={gt_size}: a multiple of the scale {scale} is expected")
 
 
 def check_pair(opt: Mapping[str, Any]) -> None:
     """Refuse all but exactly one source of LR. Raises ValueError."""
     lq, degradation = opt.get("dataroot_lq"), opt.get("degradation")
     if lq is not None and degradation is not None:
-        raise ValueError(f"dataroot_lq={lq}: null fits beside degradation, which makes LR from dataroot_gt")
+        raise ValueError(f"dataroot_lq={lq}: null is expected with degradation, which makes LR from dataroot_gt")
     if lq is None and degradation is None:
-        raise ValueError("dataroot_lq=null: the folder or LMDB of the LR sections, or degradation in its stead, fits")
+        raise ValueError("dataroot_lq=null: the folder or LMDB of the LR sections is expected, or degradation instead")
     if degradation is None:
         return
     if opt.get("dataroot_gt") is None:
-        raise ValueError("dataroot_gt=null: degradation needs the HR sections; their folder or LMDB fits")
-    for key in EM_DEFAULTS:
-        if key in degradation and degradation["kind"] != "em":
-            raise ValueError(f"degradation.{key}={degradation[key]}: it fits kind em only")
+        raise ValueError("dataroot_gt=null: the folder or LMDB of the HR sections is expected, which degradation needs")
+    given = {key: value for key, value in degradation.items() if key not in DegradationOptions.model_fields}
+    try:
+        complete_parameters(degradation["kind"], given)
+    except InputError as error:
+        raise ValueError(f"degradation.{error}") from None
 
 
 def check_num_frame(opt: Mapping[str, Any]) -> None:
     """Refuse windows without a centre. Raises ValueError."""
     num_frame = opt.get("num_frame", 5)
     if num_frame % 2 == 0:
-        raise ValueError(f"num_frame={num_frame}: an odd number fits")
+        raise ValueError(f"num_frame={num_frame}: an odd number is expected")
 
 
 OptionsT = TypeVar("OptionsT", bound=LoaderOptions)

@@ -36,14 +36,14 @@ class SectionPairDataset(Dataset):
         opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
 
     Raises:
-        InputError: an option does not fit, LR and HR do not belong together or are smaller than ``gt_size``.
+        InputError: a wrong option, LR and HR do not belong together or are smaller than ``gt_size``.
     """
 
     Options: type[SectionPairOptions] = SectionPairOptions
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_crop(opt, paired=True)
         check_pair(opt)
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import ValidationError
 
+from gpemsr.data.degradations import complete_parameters
 from gpemsr.data.degraded_sections import DegradedSections
 from gpemsr.data.section_options import DegradationOptions, PairOptions
 from gpemsr.data.section_sampling import window_indices
-from gpemsr.data.section_store import SectionStore, VolumeInfo, open_section_store
+from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
 
 
-def check_crop_fits(gt_size: int | None, store: SectionStore, root: str) -> None:
+def check_crop_fits(gt_size: int | None, store: SectionStore) -> None:
     """Refuse a crop larger than the smallest section of ``store``. Raises InputError."""
     if gt_size is None:
         return
-    smallest = min(min(info.height, info.width) for info in store.volumes.values())
+    smallest = min(min(info.shape) for info in store.volumes.values())
     if gt_size > smallest:
-        raise InputError(f"{root}: its smallest section has {smallest} pixels along y or x; gt_size <= {smallest} fits")
+        raise InputError(f"{store.root}: a section has {smallest} pixels along y or x; expected gt_size <= {smallest}")
 
 
 class SectionPairs:
@@ -44,27 +45,27 @@ class SectionPairs:
 
     def __init__(self, options: PairOptions, gt_size: int | None = None, shifts: bool = False) -> None:
         if options.scale is None:
-            raise InputError("scale: it is missing from the option file; 8 or 16 fits")
+            raise InputError("scale is missing from the option file; expected 8 or 16")
         self.scale = options.scale
         gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.type
-        self._hr = open_section_store(gt_root, backend) if gt_root is not None else None
+        self._hr = None if gt_root is None else open_section_store(gt_root, backend)
         self._lr: SectionStore | DegradedSections
-        if self._hr is not None and options.degradation is not None:
-            self._lr = DegradedSections(self._hr, self.scale, options.degradation)
-        elif lq_root is not None:
-            self._lr = open_section_store(lq_root, backend)
+        if options.degradation is not None:
+            self._lr = DegradedSections(self._gt(), self.scale, options.degradation)
+        elif lq_root is None:
+            raise InputError("dataroot_lq is missing; expected the folder or LMDB of the LR sections, or degradation")
         else:
-            raise InputError("dataroot_lq: it is missing; the folder or LMDB of the LR sections, or degradation, fits")
-        if self._hr is not None and options.degradation is None:
-            _check_match(f"{gt_root}", self._hr.volumes, f"{lq_root}", self._lr.volumes, self.scale)
+            self._lr = open_section_store(lq_root, backend)
+            if self._hr is not None:
+                _check_match(self._hr, self._lr, self.scale)
         if self._hr is not None:
-            check_crop_fits(gt_size, self._hr, f"{gt_root}")
+            check_crop_fits(gt_size, self._hr)
         self._shifted: DegradedSections | None = None
         if shifts:
-            lr = self._lr
-            if not isinstance(lr, DegradedSections):
-                lr = DegradedSections(self._gt(), self.scale, _making(lr))
-            self._shifted = lr
+            made = self._lr
+            if not isinstance(made, DegradedSections):
+                made = DegradedSections(self._gt(), self.scale, _making(made))
+            self._shifted = made
         self.volumes = {name: info.sections for name, info in self._lr.volumes.items()}
         self.sections = [(name, section) for name, sections in self.volumes.items() for section in sections]
 
@@ -75,12 +76,11 @@ class SectionPairs:
 
     def lq_shape(self, volume: str) -> tuple[int, int]:
         """Height and width of the volume's LR sections."""
-        return self._lr.volumes[volume].height, self._lr.volumes[volume].width
+        return self._lr.volumes[volume].shape
 
     def gt_shape(self, volume: str) -> tuple[int, int]:
         """Height and width of the volume's HR sections."""
-        hr = self._gt().volumes[volume]
-        return hr.height, hr.width
+        return self._gt().volumes[volume].shape
 
     def read_gt(
         self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
@@ -91,7 +91,7 @@ class SectionPairs:
 
     def _gt(self) -> SectionStore:
         if self._hr is None:
-            raise InputError("dataroot_gt: it is missing, so there are no HR sections; their folder or LMDB fits")
+            raise InputError("dataroot_gt is missing; expected the folder or LMDB of the HR sections")
         return self._hr
 
     def read_lq(
@@ -124,35 +124,31 @@ class SectionPairs:
 
 
 def _making(lr: SectionStore) -> DegradationOptions:
-    """How ``gpemsr-lmdb`` made LR sections. Raises InputError where they do not tell."""
+    """How ``gpemsr-lmdb`` made LR sections. Raises InputError where that is not recorded."""
     recorded = lr.metadata.get("degradation")
     if not isinstance(recorded, dict):
-        raise InputError(f"{lr.root}: it does not tell how LR was made, which use_shift needs; degradation fits")
+        raise InputError(f"{lr.root}: it does not record how LR was made, which use_shift needs; set degradation")
     try:
-        return DegradationOptions.model_validate(recorded)
-    except ValidationError:
+        degradation = DegradationOptions.model_validate(recorded)
+        complete_parameters(degradation.kind, degradation.model_extra or {})
+    except (ValidationError, InputError):
         raise InputError(f"{lr.root}: degradation {recorded} is unknown, which use_shift needs to repeat") from None
+    return degradation
 
 
-def _check_match(
-    gt_root: str,
-    gt: Mapping[str, VolumeInfo],
-    lq_root: str,
-    lq: Mapping[str, VolumeInfo],
-    scale: int,
-) -> None:
-    if gt.keys() != lq.keys():
-        volume = min(gt.keys() ^ lq.keys())
-        raise InputError(f"{lq_root}: volume {volume} is not in both it and {gt_root}; the same volumes fit")
-    for name in gt:
-        hr, lr = gt[name], lq[name]
-        if hr.sections != lr.sections:
-            odd = min(set(hr.sections) ^ set(lr.sections))
+def _check_match(hr: SectionStore, lr: SectionStore, scale: int) -> None:
+    """Refuse stores with other volumes or sections, or with other sizes than HR = scale x LR. Raises InputError."""
+    if hr.volumes.keys() != lr.volumes.keys():
+        odd = min(hr.volumes.keys() ^ lr.volumes.keys())
+        raise InputError(f"{lr.root}: volume {odd} is not in both it and {hr.root}; expected the same volumes")
+    for name, large in hr.volumes.items():
+        small = lr.volumes[name]
+        if large.sections != small.sections:
+            number = min(set(large.sections) ^ set(small.sections))
+            where = f"section {number} of {name} is not in both it and {hr.root}"
+            raise InputError(f"{lr.root}: {where}; expected the same sections")
+        if large.shape != (scale * small.height, scale * small.width):
             raise InputError(
-                f"{lq_root}: section {odd} of {name} is not in both it and {gt_root}; the same sections fit"
-            )
-        if (hr.height, hr.width) != (scale * lr.height, scale * lr.width):
-            raise InputError(
-                f"{lq_root}: sections of {name} are {lr.height} x {lr.width} and those of {gt_root} "
-                f"{hr.height} x {hr.width}; HR = scale {scale} x LR fits"
+                f"{lr.root}: sections of {name} are {small.height} x {small.width} and those of {hr.root} "
+                f"{large.height} x {large.width}; expected HR = scale {scale} x LR"
             )

@@ -34,7 +34,7 @@ class WorkerRandom:
     """Random numbers that differ from worker to worker and from epoch to epoch, and follow the global seed.
 
     BasicSR's ``worker_init_fn`` seeds ``random`` of a new worker with the same number in each epoch, which
-    would repeat the crops of the first epoch for ever. So a worker draws from a generator of its own, with
+    would repeat the crops of the first epoch forever. So a worker draws from a generator of its own, with
     the seed that the DataLoader draws from torch's generator at the start of an epoch. Outside a worker this
     is the module ``random``, which BasicSR seeds once per process.
     """

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import weakref
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
-from gpemsr.data.volumes.volume import check_voxel_size
+from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
+from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
+from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
 from gpemsr.errors import InputError
 
 
@@ -37,6 +34,11 @@ class VolumeInfo:
     width: int
     dtype: np.dtype
     voxel_size: tuple[float, float, float] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Pixels of a section along y and x."""
+        return self.height, self.width
 
 
 class SectionStore(ABC):
@@ -99,23 +101,17 @@ class LmdbSectionStore(SectionStore):
         return {**self.__dict__, "_environment": None}
 
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
-        tile = self._tiles[info.name]
-        key = f"{info.name}/{section:08d}"
-        if tile is None:
-            return self._decode(key, info, info.height, info.width)[y : y + height, x : x + width].copy()
         out = np.empty((height, width), info.dtype)
-        for row in range(y // tile, (y + height - 1) // tile + 1):
-            for column in range(x // tile, (x + width - 1) // tile + 1):
-                top, left = row * tile, column * tile
-                pixels = self._decode(
-                    f"{key}/{row:04d}_{column:04d}", info, min(tile, info.height - top), min(tile, info.width - left)
-                )
-                y0, x0 = max(y, top), max(x, left)
-                y1, x1 = min(y + height, top + pixels.shape[0]), min(x + width, left + pixels.shape[1])
-                out[y0 - y : y1 - y, x0 - x : x1 - x] = pixels[y0 - top : y1 - top, x0 - left : x1 - left]
+        region, tile = (y, x, height, width), self._tiles[info.name]
+        for key, rows, columns in stored_images(info.name, section, info.shape, tile, region):
+            pixels = self._decode(key, (rows.stop - rows.start, columns.stop - columns.start), info.dtype)
+            y0, x0 = max(y, rows.start), max(x, columns.start)
+            y1, x1 = min(y + height, rows.stop), min(x + width, columns.stop)
+            part = pixels[y0 - rows.start : y1 - rows.start, x0 - columns.start : x1 - columns.start]
+            out[y0 - y : y1 - y, x0 - x : x1 - x] = part
         return out
 
-    def _decode(self, key: str, info: VolumeInfo, height: int, width: int) -> np.ndarray:
+    def _decode(self, key: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
         if self._environment is None:
             self._environment = shared_environment(self.root)
         with self._environment.begin(buffers=True) as transaction:
@@ -123,7 +119,7 @@ class LmdbSectionStore(SectionStore):
             pixels = None if value is None else decode_png(value)
         if value is None:
             raise InputError(f"{self.root}: no section {key}")
-        if pixels is None or pixels.shape != (height, width) or pixels.dtype != info.dtype:
+        if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
             raise InputError(f"{self.root}: {key} is damaged; run gpemsr-lmdb --verify on it and make it again")
         return pixels
 
@@ -140,7 +136,7 @@ class DiskSectionStore(SectionStore):
         if section not in files:
             raise InputError(f"{self.root}: no section {info.name}/{section}")
         pixels = read_image(files[section])
-        if pixels.shape != (info.height, info.width) or pixels.dtype != info.dtype:
+        if pixels.shape != info.shape or pixels.dtype != info.dtype:
             raise InputError(f"{files[section]}: {pixels.shape} {pixels.dtype} is not like the volume's first section")
         return pixels[y : y + height, x : x + width].copy()
 
@@ -158,24 +154,10 @@ def open_section_store(root: str | Path, backend: str) -> SectionStore:
     """
     root = Path(root)
     if backend not in ("lmdb", "disk"):
-        raise InputError(f"io_backend {backend!r} is unknown; lmdb or disk fits")
+        raise InputError(f"io_backend {backend!r} is unknown; expected lmdb or disk")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder" + (" (make it with gpemsr-lmdb)" if backend == "lmdb" else ""))
     return _open_lmdb(root) if backend == "lmdb" else _open_disk(root)
-
-
-def read_metadata(root: Path) -> dict:
-    """Contents of ``<root>/volume.json``. Raises :class:`InputError` if it is absent or damaged."""
-    path = root / "volume.json"
-    try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{root}: no volume.json, so not an LMDB made by gpemsr-lmdb") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error})") from None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("volumes"), dict):
-        raise InputError(f"{path}: damaged (no volumes named)")
-    return metadata
 
 
 def _open_lmdb(root: Path) -> LmdbSectionStore:
@@ -195,71 +177,25 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
             tiles[name] = None if entry["tile"] is None else int(entry["tile"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{root / 'volume.json'}: damaged ({type(error).__name__}: {error})") from None
-    images = sum(len(info.sections) * _images(info, tiles[name]) for name, info in volumes.items())
+    images = sum(
+        len(info.sections) * sum(1 for _ in stored_images(name, 0, info.shape, tiles[name]))
+        for name, info in volumes.items()
+    )
     found = shared_environment(root).stat()["entries"]  # closed again, since nothing refers to it
     if found != images:
         raise InputError(f"{root}: damaged LMDB ({found} images where volume.json names {images})")
     return LmdbSectionStore(root, volumes, metadata, tiles)
 
 
-def _images(info: VolumeInfo, tile: int | None) -> int:
-    """Images that a section is stored in."""
-    return 1 if tile is None else -(-info.height // tile) * -(-info.width // tile)
-
-
 def _open_disk(root: Path) -> DiskSectionStore:
     volumes, files = {}, {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         images = numbered_images(folder)
-        shapes = {number: read_image_header(path) for number, path in images.items()}
-        first = next(iter(shapes))
-        for number, header in shapes.items():
-            if header != shapes[first]:
-                raise InputError(f"{images[number]}: {header} differs from {images[first].name}: {shapes[first]}")
-        height, width, dtype = shapes[first]
+        height, width, dtype = common_header(images.values())
+        check_dtype(dtype, folder)
         volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
         files[folder.name] = images
     if not volumes:
-        raise InputError(f"{root}: no folders of section images; <root>/<volume>/<z>.png fits")
+        raise InputError(f"{root}: no folders of section images; expected <root>/<volume>/<z>.png")
     metadata = read_metadata(root) if (root / "volume.json").is_file() else {}
     return DiskSectionStore(root, volumes, metadata, files)
-
-
-def decode_png(value: bytes | memoryview) -> np.ndarray | None:
-    """Decode a grey PNG; None if it cannot be decoded."""
-    try:
-        return cv2.imdecode(np.frombuffer(value, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-
-
-# lmdb allows one environment per path and process, and a forked worker inherits its parent's.
-_environments: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
-_lock = threading.Lock()
-
-
-def shared_environment(root: Path):
-    """Open an LMDB read-only, or return the one that this process has open.
-
-    Raises:
-        InputError: absent or damaged (a truncated file would end the process with SIGBUS when read).
-    """
-    import lmdb
-
-    data = root.resolve() / "data.mdb"
-    try:
-        key = (str(data), data.stat().st_ino)
-    except OSError:
-        raise InputError(f"{root}: no data.mdb, so not an LMDB") from None
-    with _lock:
-        environment = _environments.get(key)
-        if environment is None:
-            try:
-                environment = lmdb.open(str(data.parent), readonly=True, lock=False, readahead=False, meminit=False)
-                pages, size = environment.info()["last_pgno"] + 1, environment.stat()["psize"]
-            except lmdb.Error as error:
-                raise InputError(f"{root}: damaged LMDB ({error})") from None
-            if data.stat().st_size < pages * size:
-                raise InputError(f"{root}: truncated LMDB ({data.stat().st_size} bytes of {pages * size})")
-            _environments[key] = environment
-    return environment

@@ -35,7 +35,7 @@ class SectionWindowDataset(SectionPairDataset):
         opt: see :class:`SectionWindowOptions` and docs/datasets.md.
 
     Raises:
-        InputError: an option does not fit, LR and HR do not belong together or are smaller than ``gt_size``.
+        InputError: a wrong option, LR and HR do not belong together or are smaller than ``gt_size``.
     """
 
     Options = SectionWindowOptions
@@ -43,7 +43,7 @@ class SectionWindowDataset(SectionPairDataset):
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         super().check_options(opt)
         check_num_frame(opt)
 

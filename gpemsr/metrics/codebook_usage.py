@@ -23,8 +23,10 @@ class CodebookUsage:
         self.steps = 0
 
     def update(self, codes: torch.Tensor) -> None:
-        """Add one step's codes, of any shape."""
-        step = torch.bincount(codes.flatten(), minlength=len(self.counts))
+        """Add one step's codes, of any shape, without waiting for the device."""
+        codes = codes.flatten()
+        ones = torch.ones_like(codes, dtype=self.counts.dtype)
+        step = torch.zeros_like(self.counts).scatter_add_(0, codes, ones)  # bincount reads the largest code first
         self.counts.mul_(self.decay).add_(step)
         self.steps += 1
 
@@ -35,7 +37,14 @@ class CodebookUsage:
 
     def dead(self) -> torch.Tensor:
         """Indices of the codes that were chosen lately less than a thirtieth as often as the average code."""
-        return (self.counts <= self.counts.mean() / 30).nonzero().flatten()
+        return self._is_dead().nonzero().flatten()
+
+    def num_dead(self) -> torch.Tensor:
+        """How many :meth:`dead` gives, as a float scalar on the device, which is not waited for."""
+        return self._is_dead().sum(dtype=self.counts.dtype)
+
+    def _is_dead(self) -> torch.Tensor:
+        return self.counts <= self.counts.mean() / 30
 
     def revive(self, codes: torch.Tensor) -> None:
         """Count the codes at these indices as used like the average one, so that they get time to prove useful."""

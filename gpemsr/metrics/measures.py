@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torchvision
 
-from gpemsr.data.degradations import Kind, degrade
+from gpemsr.data.degradations import Kind, degradation_of, degrade
 from gpemsr.metrics.frc import ring_correlation
 from gpemsr.metrics.libraries import library
 from gpemsr.volume.held_back import score
@@ -66,8 +66,8 @@ def missing_measures(shape: Sequence[int] | None = None, kind: Kind = "bicubic")
         for name, side in SHORTEST_SIDE.items()
         if shape is not None and min(shape) < side
     }
-    if kind == "em":
-        missing["lr_rmse"] = "the noise of low-dose LR sections would outweigh it"
+    if degradation_of(kind).noisy:
+        missing["lr_rmse"] = "the noise of the LR sections would outweigh it"
     weights = _alexnet_file()
     if find_spec("lpips") is None:
         missing["lpips"] = "needs the package lpips: pip install gpemsr[benchmark]"

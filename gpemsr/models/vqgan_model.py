@@ -108,8 +108,12 @@ class VQGANModel(StageModel):
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
         losses["perplexity"] = self.usage.perplexity()
-        losses["dead_codes"] = torch.tensor(float(len(self.usage.dead())), device=self.device)
-        self.log_dict = self.reduce_loss_dict(losses)
+        losses["dead_codes"] = self.usage.num_dead()
+        self.losses = OrderedDict((name, value.detach()) for name, value in losses.items())
+
+    def get_current_log(self) -> OrderedDict[str, float]:
+        """The last iteration's losses, averaged over the processes, which all call this; waits for the device."""
+        return self.reduce_loss_dict(self.losses)
 
     def optimize_discriminator(self, current_iter: int) -> dict[str, torch.Tensor]:
         """0.5 * (-mean D(real) + mean D(fake)), and R1 every ``r1_every`` steps (weighted for those skipped)."""

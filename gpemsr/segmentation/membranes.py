@@ -8,7 +8,7 @@ STEPS = 100  # thresholds of the probability
 
 
 def membrane_probability(affinities: np.ndarray) -> np.ndarray:
-    """How likely each pixel is membrane: 1 minus its highest affinity to the four pixels beside it in the section.
+    """How likely each pixel is membrane: 1 minus its highest affinity to its four neighbours in the section.
 
     With affinities made from ids the membrane comes out as labelled. 1 minus the lower of the two affinities of a
     pixel would make it a pixel wider: what lies behind a membrane is not joined to it either.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gpemsr.benchmark.options import Segmentation
 from gpemsr.data.affinities import section_regions
-from gpemsr.data.section_store import SectionStore
-from gpemsr.data.volumes.ids import CREMI_IDS, read_ids
+from gpemsr.data.section_store import SectionStore, VolumeInfo
+from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
+from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
-from gpemsr.segmentation.agglomeration import connected_ids
+from gpemsr.segmentation.fragments import connected_ids
 
 
 def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
@@ -22,26 +24,51 @@ def read_labels(options: Segmentation, store: SectionStore) -> np.ndarray:
         store: the HR sections, whose ``volume.json`` says which sections and which rectangle they are of the source.
 
     Returns:
-        (z, y, x), 0 = boundary: neurons, each connected piece by itself, or the regions of each section.
+        (z, y, x), 0 = boundary: neurons, each connected piece by itself, or the regions of each section. A section that
+        was missing has the labels of the section that replaces it.
 
     Raises:
-        InputError: several volumes, sections that the test set or the labels do not have, or labels too small.
+        InputError: several volumes, sections that the test set or the labels do not have, or labels of another size.
     """
     if len(store.volumes) != 1:
-        raise InputError(f"{store.root}: {len(store.volumes)} volumes; one fits a segmentation")
+        raise InputError(f"{store.root}: {len(store.volumes)} volumes; expected one for a segmentation")
     (info,) = store.volumes.values()
-    numbers = np.asarray(info.sections)
-    start, stop = options.sections or (0, len(numbers))
-    if stop > len(numbers):
-        raise InputError(f"{store.root}: {len(numbers)} sections, too few for segmentation.sections={[start, stop]}")
+    start, stop = options.sections or (0, len(info.sections))
+    if stop > len(info.sections):
+        count = len(info.sections)
+        raise InputError(f"{store.root}: {count} sections, too few for segmentation.sections={[start, stop]}")
     entry: dict[str, Any] = store.metadata.get("volumes", {}).get(info.name, {})
     top, left = (entry.get("crop", {}).get(axis, [0])[0] for axis in "yx")
     y, x = slice(top, top + info.height), slice(left, left + info.width)
-    ids = read_ids(options.ids, slice(0, int(numbers.max()) + 1), options.ids_dataset or CREMI_IDS)
-    if len(ids) <= numbers[start:stop].max():
-        raise InputError(f"{options.ids}: {len(ids)} sections, but the test set has section {numbers.max()}")
-    labels = ids[numbers[start:stop]][:, y, x]
-    if labels.shape[1:] != (info.height, info.width):
-        wanted = f"y {y.start}:{y.stop}, x {x.start}:{x.stop}"
-        raise InputError(f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's {wanted}")
+    replaced = {item["section"]: item["replaced_by"] for item in entry.get("missing_sections", [])}
+    with open_ids(options.ids, options.ids_dataset or CREMI_IDS) as ids:
+        first = _first_section(entry.get("source"), store, info, ids)
+        indices = [replaced.get(number, number) - first for number in info.sections[start:stop]]
+        if min(indices) < 0 or max(indices) >= len(ids.numbers):
+            number = info.sections[start if min(indices) < 0 else stop - 1]
+            raise InputError(f"{options.ids}: {len(ids.numbers)} sections, but the test set has section {number}")
+        if not (y.stop <= ids.shape[1] and x.stop <= ids.shape[2]):
+            wanted = f"y {y.start}:{y.stop}, x {x.start}:{x.stop}"
+            raise InputError(f"{options.ids}: sections of {ids.shape[1:]} do not hold the test set's {wanted}")
+        labels = unsigned_ids(ids.read(indices)[:, y, x], options.ids)
     return section_regions(labels) if options.labels == "membranes" else connected_ids(labels)
+
+
+def _first_section(source: dict[str, Any] | None, store: SectionStore, info: VolumeInfo, ids: Volume) -> int:
+    """The number, in the store, of the section that the first section of ``ids`` belongs to.
+
+    Ids belong to the whole volume that the store was cut from, section by section. Where the store does not say which
+    volume that is, they have its numbers (a folder), or one section for each number from the first to the last one of
+    the store, or count from 0.
+    """
+    if source is None:
+        first, last = info.sections[0], info.sections[-1]
+        return first if len(ids.numbers) == last + 1 - first else ids.numbers[0]
+    if tuple(source["shape"]) != ids.shape:
+        shape = tuple(source["shape"])
+        raise InputError(f"{ids.source}: ids {ids.shape}; expected those of the volume {shape} that {store.root} is of")
+    if "first_section" in source:
+        return source["first_section"]
+    if source.get("dataset") is None and not Path(source["path"]).suffix:  # a folder, whose numbers begin anywhere
+        raise InputError(f"{store.root}: does not say which section its source begins with; make it again")
+    return 0

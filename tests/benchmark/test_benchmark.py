@@ -106,7 +106,7 @@ def test_the_stack_is_what_the_network_makes_of_each_window(folder):
 
 
 def test_sections_that_do_not_match_are_refused_before_any_row(folder):
-    with pytest.raises(InputError, match="HR = scale 4 x LR fits"):
+    with pytest.raises(InputError, match="expected HR = scale 4 x LR"):
         Benchmark(read_benchmark(benchmark_file(folder, [BICUBIC], scale=4)), "x8.yml")
     for part, size in (("hr", 64), ("lr_x8", 8)):
         (folder / "data" / part / "w").mkdir()
@@ -285,7 +285,7 @@ def neurons(folder) -> np.ndarray:
     """Ids of blocks that shift from section to section, in ``ids.tif``."""
     z, y, x = np.indices((3, *hr(0).shape))
     ids = (1 + (y + 9 * z) // 32 + 10 * ((x + 5 * z) // 28)).astype(np.uint32)
-    tifffile.imwrite(folder / "ids.tif", ids)
+    tifffile.imwrite(folder / "ids.tif", ids, photometric="minisblack")
     return ids
 
 

@@ -10,7 +10,6 @@ import torch
 
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
 from gpemsr.data.affinity_dataset import AffinityDataset
-from gpemsr.data.volumes.ids import read_ids
 from gpemsr.errors import InputError
 
 SHAPE = (8, 20, 24)
@@ -18,7 +17,7 @@ SHAPE = (8, 20, 24)
 
 @pytest.fixture(scope="module")
 def volume() -> tuple[np.ndarray, np.ndarray]:
-    """Raw whose grey value tells the id, so that what belongs together can be told after any turn."""
+    """Raw whose grey value gives the id, so that pairs can be recognised after any turn."""
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 4, (4, 5, 6)).repeat(2, 0).repeat(4, 1).repeat(4, 2).astype(np.uint64)
     return (ids * 60).astype(np.uint8), ids * np.uint64(2**40)
@@ -165,18 +164,7 @@ def test_what_does_not_fit_is_named(files, changes, message):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["absent.tif", "text.tif", "float.tif", "negative.tif", "flat.tif", "empty.hdf", "a.txt"]
-)
-def test_ids_that_are_none_are_refused_with_the_file(tmp_path, name):
-    path = tmp_path / name
-    arrays = {"float.tif": np.ones((2, 3, 4), np.float32), "negative.tif": -np.ones((2, 3, 4), np.int32)}
-    arrays["flat.tif"] = np.ones((3, 4), np.uint16)
-    if name in arrays:
-        tifffile.imwrite(path, arrays[name], photometric="minisblack")
-    elif name == "empty.hdf":
-        h5py.File(path, "w").close()
-    elif name != "absent.tif":
-        path.write_text("no ids")
-    with pytest.raises(InputError, match=name.replace(".", r"\.")):
-        read_ids(path)
+def test_ids_of_another_number_of_sections_are_refused(tmp_path, files, volume):
+    tifffile.imwrite(tmp_path / "ids.tif", np.concatenate([volume[1][:1], volume[1]]), photometric="minisblack")
+    with pytest.raises(InputError, match=r"ids\.tif: ids \(9, 20, 24\) of .* \(8, 20, 24\); expected the same shape"):
+        dataset(files, sections=[0, 8])

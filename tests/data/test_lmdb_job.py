@@ -108,7 +108,13 @@ def test_noise_does_not_depend_on_what_else_is_made(volume, tmp_path):
 
 def test_volume_json_records_how_it_was_made(volume, tmp_path):
     paths = make(
-        volume, tmp_path, degradation="em", seed=5, em={"dose": 30, "read_noise": 2, "blur": 0.4}, every=2, missing=[4]
+        volume,
+        tmp_path,
+        degradation="em",
+        seed=5,
+        parameters={"dose": 30, "read_noise": 2, "blur": 0.4},
+        every=2,
+        missing=[4],
     )
     metadata = open_section_store(paths[1], "lmdb").metadata
     assert metadata["degradation"] == {"kind": "em", "seed": 5, "dose": 30, "read_noise": 2, "blur": 0.4}
@@ -149,11 +155,11 @@ def test_gaps_of_a_folder_are_recorded(tmp_path):
     [
         ({"scales": [4, 6]}, "multiple of the others"),
         ({"scales": [1]}, "integers of 2 or more"),
-        ({"scales": [64]}, "at least 64 x 64 fits scale 64"),
+        ({"scales": [64]}, "expected at least 64 x 64 for scale 64"),
         ({"every": 0}, "every 0"),
         ({"tile": 10}, "multiple of the largest scale 4"),
         ({"seed": -1}, "seed -1"),
-        ({"crop": ((None, None), (0, 38), (None, None))}, "crop y 0:38 does not fit into 0:37"),
+        ({"crop": ((None, None), (0, 38), (None, None))}, "crop y 0:38 is not within 0:37"),
         ({"crop": ((12, None), (None, None), (None, None))}, "crop z 12:12"),
         ({"splits": {"train": (0, 12)}}, "sections 0-11 are there"),
         ({"splits": {"train": (0, 7), "test": (7, 11)}}, "section 7 is in split train too"),
@@ -161,7 +167,7 @@ def test_gaps_of_a_folder_are_recorded(tmp_path):
         ({"splits": {"a": (1, 3)}, "every": 4}, "holds none of the sections"),
         ({"splits": {"a.b": (0, 4)}}, "name 'a.b'"),
         ({"missing": [0]}, "section 0 is missing and no valid one"),
-        ({"degradation": "em", "em": {"dose": -1, "read_noise": 0, "blur": 0}}, "dose -1"),
+        ({"degradation": "em", "parameters": {"dose": -1}}, "dose=-1: expected a number > 0"),
         ({"append": True}, "nothing can be appended"),
     ],
 )

@@ -78,7 +78,7 @@ def test_lr_between_lr_pixels_is_made_as_that_of_the_store(make_stores, source):
 
 
 def test_shifts_of_lr_sections_of_unknown_making_are_refused(make_stores):
-    with pytest.raises(InputError, match="lr: it does not tell how LR was made, which use_shift needs"):
+    with pytest.raises(InputError, match="lr: it does not record how LR was made, which use_shift needs"):
         SectionPairDataset(options(make_stores(), gt_size=64, use_shift=True))
 
 
@@ -91,13 +91,16 @@ def test_without_a_crop_size_the_item_is_the_whole_pair(make_stores):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"gt_size": 72}, "gt_size=72: a multiple of 16 fits"),
+        ({"gt_size": 72}, "gt_size=72: a multiple of 16 is expected"),
         ({"dataroot_lq": None}, "dataroot_lq=null"),
-        ({"degradation": {"kind": "area"}}, "dataroot_lq=.*: null fits"),
-        ({"dataroot_lq": None, "degradation": {"kind": "blur"}}, "degradation.kind='blur'"),
+        ({"degradation": {"kind": "area"}}, "dataroot_lq=.*: null is expected"),
+        (
+            {"dataroot_lq": None, "degradation": {"kind": "blur"}},
+            "degradation.kind='blur': Input should be 'bicubic', 'area' or 'em'",
+        ),
         ({"dataroot_gt": None}, "dataroot_gt=None"),
         ({"dataroot_gt": "nowhere"}, "nowhere: no such folder"),
-        ({"scale": 16}, "HR = scale 16 x LR fits"),
+        ({"scale": 16}, "expected HR = scale 16 x LR"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_one_line(make_stores, changes, message):

@@ -56,7 +56,7 @@ def test_stores_that_do_not_match_are_refused(make_stores, change, message):
 
 
 def test_sizes_that_do_not_match_the_scale_are_refused(make_stores):
-    with pytest.raises(InputError, match=r"24 x 32 .* 192 x 256; HR = scale 16 x LR fits"):
+    with pytest.raises(InputError, match=r"24 x 32 .* 192 x 256; expected HR = scale 16 x LR"):
         pairs_of(make_stores(), scale=16)
 
 
@@ -66,5 +66,5 @@ def test_missing_scale_is_refused(make_stores):
 
 
 def test_crop_larger_than_a_section_is_refused(make_stores):
-    with pytest.raises(InputError, match="gt_size <= 192 fits"):
+    with pytest.raises(InputError, match="expected gt_size <= 192"):
         pairs_of(make_stores(), gt_size=208)

@@ -157,7 +157,10 @@ def test_workers_draw_different_crops(make_stores, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"num_frame": 4}, "num_frame=4: an odd number fits"), ({"gt_size": 40}, "gt_size=40: a multiple of 16 fits")],
+    [
+        ({"num_frame": 4}, "num_frame=4: an odd number is expected"),
+        ({"gt_size": 40}, "gt_size=40: a multiple of 16 is expected"),
+    ],
 )
 def test_options_that_do_not_fit_are_refused(make_stores, changes, message):
     with pytest.raises(InputError, match=message):

@@ -77,7 +77,7 @@ def test_stack_item_is_the_whole_volume(make_stores):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_frame": 2}, "num_frame=2: an odd number fits"),
+        ({"num_frame": 2}, "num_frame=2: an odd number is expected"),
         ({"dataroot_gt": None, "dataroot_lq": None}, "dataroot_lq=null"),
         ({"dataroot_gt": None, "dataroot_lq": None, "degradation": {"kind": "area"}}, "dataroot_gt=null"),
         ({"gt_size": 64}, "gt_size"),

@@ -32,6 +32,7 @@ def test_codes_chosen_less_than_a_thirtieth_of_the_average_are_dead():
     usage = CodebookUsage(4)
     usage.counts = torch.tensor([0.0, 3.0, 4.0, 393.0])  # 100 on average
     assert usage.dead().tolist() == [0, 1]
+    assert usage.num_dead().item() == 2.0
 
 
 def test_codes_are_all_dead_before_the_first_step():

@@ -37,7 +37,7 @@ def run(stage, monkeypatch, capsys):
         ("train_dataloader.dataset.dataroot_gt", "no.lmdb", 'train_dataloader.dataset.dataroot_gt="no.lmdb": no such'),
         ("val_dataloader.dataset.dataroot_lq", "no.lmdb", 'val_dataloader.dataset.dataroot_lq="no.lmdb": no such'),
         ("train_dataloader.dataset.gt_siz", 64, "train_dataloader.dataset.gt_siz: unknown key; did you mean gt_size?"),
-        ("train_dataloader.dataset.gt_size", 50, "train_dataloader.dataset.gt_size=50: a multiple of 16 fits"),
+        ("train_dataloader.dataset.gt_size", 50, "train_dataloader.dataset.gt_size=50: a multiple of 16 is expected"),
         ("val_dataloader.dataset.type", "Sections", 'val_dataloader.dataset.type="Sections": nothing of this name'),
     ],
 )

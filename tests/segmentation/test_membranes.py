@@ -1,4 +1,4 @@
-"""Membranes that affinities tell, compared with the labelled ones."""
+"""Membranes found from affinities, compared with the labelled ones."""
 
 import numpy as np
 import pytest

@@ -1,1 +1,1 @@
-"""Readers and writers of volumes, one module a format."""
+"""Readers and writers of volumes, one module a format; :mod:`gpemsr.data.volumes.formats` is their registry."""

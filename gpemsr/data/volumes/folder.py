@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gpemsr.data.volumes.numbered_files import numbered_images, read_image, read_image_header
+from gpemsr.data.volumes.formats import VolumeFormat
+from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 
@@ -31,18 +32,14 @@ class FolderVolume(Volume):
                 f"{path}: section {missing[0]} is missing ({len(missing)} in all of {numbers[0]}-{numbers[-1]}); "
                 "--on-missing replace puts the nearest earlier section in its place"
             )
-        first = read_image_header(files[numbers[0]])
-        for file in files.values():
-            header = read_image_header(file)
-            if header != first:
-                raise InputError(f"{file}: {_text(header)}, but the first section is {_text(first)}")
+        height, width, dtype = common_header(files.values())
         replaced: dict[int, int] = {}
         for number in missing:
             replaced[number] = replaced.get(number - 1, number - 1)
         super().__init__(
             source=path,
-            shape=(len(numbers), *first[:2]),
-            dtype=first[2],
+            shape=(len(numbers), height, width),
+            dtype=dtype,
             voxel_size=None,
             numbers=numbers,
             replaced=replaced,
@@ -54,5 +51,4 @@ class FolderVolume(Volume):
         return read_image(self._files[self.replaced.get(number, number)])
 
 
-def _text(header: tuple[int, int, np.dtype]) -> str:
-    return f"{header[0]} x {header[1]} {header[2]}"
+FORMAT = VolumeFormat((), lambda path, dataset, on_missing: FolderVolume(path, on_missing), matches=Path.is_dir)

@@ -1,4 +1,4 @@
-"""Reading instance ids: whole numbers of any size, which the volume readers of grey values refuse."""
+"""Reading instance ids, whole numbers of any size, from the formats that grey values are read from."""
 
 from __future__ import annotations
 
@@ -6,61 +6,53 @@ from pathlib import Path
 
 import numpy as np
 
-from gpemsr.data.volumes.reader import HDF5_SUFFIXES
+from gpemsr.data.volumes.formats import format_of
+from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 
 CREMI_IDS = "volumes/labels/neuron_ids"
 
 
-def read_ids(path: str | Path, sections: slice = slice(None), dataset: str = CREMI_IDS) -> np.ndarray:
-    """Instance ids of some sections of a TIFF stack or an HDF5 data set.
+def open_ids(path: str | Path, dataset: str = CREMI_IDS) -> Volume:
+    """Open a volume of instance ids.
 
     Args:
-        path: a TIFF or an HDF5 file.
-        sections: which ones.
-        dataset: the data set of an HDF5 file.
+        path: what :func:`gpemsr.data.volumes.reader.open_volume` takes.
+        dataset: the data set of an HDF5 file or the array of a Zarr group.
+
+    Raises:
+        InputError: absent, of another format, damaged, or not whole numbers.
+    """
+    path = Path(path)
+    form = format_of(path)
+    volume = form.open(path, dataset if form.has_datasets else None, "refuse")
+    if volume.dtype.kind not in "ui":
+        volume.close()
+        raise InputError(f"{path}: {volume.dtype.name} voxels; expected ids, whole numbers")
+    return volume
+
+
+def read_ids(path: str | Path, sections: slice = slice(None), dataset: str = CREMI_IDS) -> np.ndarray:
+    """Instance ids of some sections of a volume.
+
+    Args:
+        path, dataset: see :func:`open_ids`.
+        sections: which ones, counted from 0.
 
     Returns:
         (z, y, x), unsigned, as wide as in the file; 0 = no instance.
 
     Raises:
-        InputError: absent, of another kind, damaged, not a volume of whole numbers.
+        InputError: what :func:`open_ids` refuses, or ids below 0.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.suffix.lower() in HDF5_SUFFIXES:
-        ids = _read_hdf5(path, sections, dataset)
-    elif path.suffix.lower() in (".tif", ".tiff"):
-        ids = _read_tiff(path)[sections]
-    else:
-        raise InputError(f"{path}: not a kind that ids are read from; .tif or {', '.join(HDF5_SUFFIXES)} fits")
-    if ids.ndim != 3 or ids.dtype.kind not in "ui":
-        raise InputError(f"{path}: {ids.dtype.name} of shape {ids.shape}; whole numbers (z, y, x) fit")
-    if ids.dtype.kind == "i":
-        if ids.size and ids.min() < 0:
-            raise InputError(f"{path}: id {ids.min()}; ids from 0 fit")
-        ids = ids.astype(f"u{ids.dtype.itemsize}")
-    return np.ascontiguousarray(ids, ids.dtype.newbyteorder("="))
+    with open_ids(path, dataset) as volume:
+        return unsigned_ids(volume.read(range(volume.shape[0])[sections]), path)
 
 
-def _read_tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    try:
-        return tifffile.imread(path)
-    except Exception as error:  # tifffile and its codecs each raise their own
-        raise InputError(f"{path}: truncated or damaged TIFF ({str(error)[:120]})") from None
-
-
-def _read_hdf5(path: Path, sections: slice, dataset: str) -> np.ndarray:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            found = file.get(dataset)
-            if not isinstance(found, h5py.Dataset) or found.ndim != 3:
-                raise InputError(f"{path}: no volume {dataset!r}")
-            return found[sections]
-    except OSError as error:
-        raise InputError(f"{path}: truncated or not HDF5 ({str(error)[:120]})") from None
+def unsigned_ids(ids: np.ndarray, source: object) -> np.ndarray:
+    """Ids as unsigned numbers. Raises :class:`InputError` if one is negative."""
+    if ids.dtype.kind == "u":
+        return ids
+    if ids.size and ids.min() < 0:
+        raise InputError(f"{source}: id {ids.min()}; expected ids from 0 on")
+    return ids.astype(f"u{ids.dtype.itemsize}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,19 +35,19 @@ def numbered_images(folder: Path) -> dict[int, Path]:
         if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
     if not files:
-        raise InputError(f"{folder}: no section images; files such as 0000.png, 0001.png ... fit")
+        raise InputError(f"{folder}: no section images; expected files such as 0000.png, 0001.png ...")
     numbers: dict[int, Path] = {}
     first = None
     for path in files:
         match = _NAME.fullmatch(path.stem)
         if match is None:
-            raise InputError(f"{path}: no section number in the name; such as section_0012.png fits")
+            raise InputError(f"{path}: no section number in the name; expected one such as section_0012.png")
         rest = (match[1], match[3])
         first = first or (rest, path)
         if rest != first[0]:
             raise InputError(
                 f"{path}: named unlike {first[1].name}, so the order of sections is ambiguous; "
-                "names that differ in the section number only fit"
+                "expected names that differ in the section number only"
             )
         number = int(match[2])
         if number in numbers:
@@ -57,7 +57,7 @@ def numbered_images(folder: Path) -> dict[int, Path]:
 
 
 def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
-    """(height, width, dtype) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
+    """(height, width, dtype) of an image with one channel, of 8 or 16 bits or a TIFF; raises :class:`InputError`."""
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
             return volume.shape[1], volume.shape[2], volume.dtype
@@ -65,8 +65,21 @@ def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
         return image.height, image.width, dtype
 
 
+def common_header(files: Iterable[Path]) -> tuple[int, int, np.dtype]:
+    """The :func:`read_image_header` of all files; raises :class:`InputError` if one differs from the first."""
+    first = None
+    for file in files:
+        header = read_image_header(file)
+        first = first or header
+        if header != first:
+            was, (height, width, dtype) = f"{first[0]} x {first[1]} {first[2]}", header
+            raise InputError(f"{file}: {height} x {width} {dtype}, but the first section is {was}")
+    assert first is not None
+    return first
+
+
 def read_image(path: Path) -> np.ndarray:
-    """(height, width) of a grey uint8 or uint16 image; raises :class:`InputError` for anything else."""
+    """(height, width) of an image that :func:`read_image_header` accepts; raises :class:`InputError` for others."""
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
             return volume.section(0)
@@ -80,7 +93,7 @@ def _tiff(path: Path) -> Volume:
     volume = TiffVolume(path)
     if volume.shape[0] != 1:
         volume.close()
-        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; one fits")
+        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; expected one")
     return volume
 
 
@@ -90,7 +103,7 @@ def _open(path: Path) -> Iterator[tuple[Image.Image, np.dtype]]:
     try:
         with Image.open(path) as image:
             if image.mode not in _DTYPES:
-                raise InputError(f"{path}: an image of mode {image.mode}; grey with 8 or 16 bits fits")
+                raise InputError(f"{path}: an image of mode {image.mode}; expected grey with 8 or 16 bits")
             yield image, _DTYPES[image.mode]
     except InputError:
         raise

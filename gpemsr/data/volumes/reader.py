@@ -1,15 +1,13 @@
-"""Opening a volume, whatever it is stored as: TIFF, folder of section images, HDF5, Zarr or OME-Zarr."""
+"""Opening a volume of grey values, whatever it is stored as: TIFF, folder of section images, HDF5, Zarr or OME-Zarr."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from gpemsr.data.volumes.volume import Volume, check_voxel_size
+from gpemsr.data.volumes.formats import format_of
+from gpemsr.data.volumes.volume import Volume, check_dtype, check_voxel_size
 from gpemsr.errors import InputError
-
-HDF5_SUFFIXES = (".h5", ".hdf", ".hdf5")
-ZARR_MARKS = (".zarray", ".zgroup", "zarr.json")
 
 
 def open_volume(
@@ -38,41 +36,15 @@ def open_volume(
     path = Path(path)
     if voxel_size is not None:
         voxel_size = check_voxel_size(voxel_size, "voxel size")
-    volume = _open(path, dataset, on_missing)
+    form = format_of(path)
+    if dataset is not None and not form.has_datasets:
+        raise InputError(f"{path}: has no data sets, so --dataset {dataset} cannot be read; HDF5 and Zarr have")
+    volume = form.open(path, dataset, on_missing)
+    try:
+        check_dtype(volume.dtype, path)
+    except InputError:
+        volume.close()
+        raise
     if voxel_size is not None:
         volume.voxel_size = voxel_size
     return volume
-
-
-def _open(path: Path, dataset: str | None, on_missing: str) -> Volume:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    if path.is_dir():
-        if is_zarr(path):
-            from gpemsr.data.volumes.array import ZarrVolume
-
-            return ZarrVolume(path, dataset)
-        _refuse_dataset(path, dataset)
-        from gpemsr.data.volumes.folder import FolderVolume
-
-        return FolderVolume(path, on_missing)
-    if path.suffix.lower() in HDF5_SUFFIXES:
-        from gpemsr.data.volumes.array import Hdf5Volume
-
-        return Hdf5Volume(path, dataset)
-    if path.suffix.lower() in (".tif", ".tiff"):
-        _refuse_dataset(path, dataset)
-        from gpemsr.data.volumes.tiff import TiffVolume
-
-        return TiffVolume(path)
-    raise InputError(f"{path}: not a kind that is read; .tif, {', '.join(HDF5_SUFFIXES)}, Zarr or a folder fits")
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr array or group (version 2 or 3)."""
-    return path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in ZARR_MARKS)
-
-
-def _refuse_dataset(path: Path, dataset: str | None) -> None:
-    if dataset is not None:
-        raise InputError(f"{path}: has no data sets, so --dataset {dataset} does not fit; HDF5 and Zarr have")

@@ -12,7 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import tifffile
 
-from gpemsr.data.volumes.volume import Volume, check_dtype, complete, nanometres
+from gpemsr.data.volumes.formats import VolumeFormat
+from gpemsr.data.volumes.volume import Volume, complete, nanometres
+from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
 
 
@@ -23,7 +25,7 @@ class TiffVolume(Volume):
         path: the file.
 
     Raises:
-        InputError: not a TIFF, truncated, pages of several sizes, RGB or several channels, not uint8 or uint16.
+        InputError: not a TIFF, truncated, pages of several sizes, RGB or several channels.
     """
 
     def __init__(self, path: Path):
@@ -53,20 +55,21 @@ class TiffVolume(Volume):
             raise InputError(f"{path}: truncated or damaged TIFF (no pages)")
         first: Any = tiff.pages[0]
         if first.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.YCBCR):
-            raise InputError(f"{path}: a colour ({first.photometric.name}) TIFF; grey with 8 or 16 bits fits")
+            raise InputError(f"{path}: a colour ({first.photometric.name}) TIFF; expected grey with 8 or 16 bits")
         if first.samplesperpixel != 1:
-            raise InputError(f"{path}: {first.samplesperpixel} samples per pixel; one grey channel fits")
+            raise InputError(f"{path}: {first.samplesperpixel} samples per pixel; expected one grey channel")
         for index, page in enumerate(tiff.pages):
             shape = cast(tifffile.TiffPage, page.keyframe).shape
             if shape != first.shape:
                 raise InputError(f"{path}: section {index} is {_by(shape)}, the first one is {_by(first.shape)}")
         if len(tiff.series) != 1:
-            raise InputError(f"{path}: holds {len(tiff.series)} image series; a single stack fits")
+            raise InputError(f"{path}: holds {len(tiff.series)} image series; expected a single stack")
         series = tiff.series[0]
         leading = [(axis, size) for axis, size in zip(series.axes[:-2], series.shape[:-2], strict=True) if size > 1]
         if not series.axes.endswith("YX") or len(leading) > 1 or (leading and leading[0][0] in "CS"):
-            raise InputError(f"{path}: axes {series.axes} {series.shape}; a stack of grey sections (ZYX) fits")
-        check_dtype(series.dtype, path)
+            raise InputError(f"{path}: axes {series.axes} {series.shape}; expected a stack of grey sections (ZYX)")
+        if series.dtype is None:
+            raise InputError(f"{path}: {first.bitspersample}-bit samples; expected whole numbers of 8 bits or more")
         depth = leading[0][1] if leading else 1
         self._pages: Any = series.pages
         # a stack of more than 4 GB as ImageJ saves it: one page, then the other sections back to back
@@ -141,3 +144,6 @@ def _voxel_size(tiff: tifffile.TiffFile) -> tuple[float, float, float] | None:
             count, units = tags[tag].value if tag in tags else (0, 1)
             sizes.append(nanometres(units / count if count else None, unit))
     return complete(sizes)
+
+
+FORMAT = VolumeFormat((".tif", ".tiff"), lambda path, dataset, on_missing: TiffVolume(path), create=TiffStackWriter)

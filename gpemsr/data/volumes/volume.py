@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ class Volume(ABC):
         source: the file or folder.
         dataset: data set or array within it, or None.
         shape: (z, y, x) in voxels.
-        dtype: ``uint8`` or ``uint16``, native byte order.
+        dtype: in native byte order; ``uint8`` or ``uint16`` of grey values.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
         numbers: source number of each section, consecutive; 0 ... z - 1 but for folders, whose file names say.
         replaced: missing section number -> number of the section that stands in for it.
@@ -42,7 +43,7 @@ class Volume(ABC):
         replaced: dict[int, int] | None = None,
     ):
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"{source}: shape {tuple(shape)}; a volume (z, y, x) that is not empty fits")
+            raise InputError(f"{source}: shape {tuple(shape)}; expected (z, y, x), not empty")
         self.source = source
         self.dataset = dataset
         self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
@@ -65,6 +66,13 @@ class Volume(ABC):
             raise InputError(f"{self.source}: section {index} is {section.shape}, the first one {self.shape[1:]}")
         return np.ascontiguousarray(section, self.dtype)
 
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Several sections, (n, y, x); raises what :meth:`section` does."""
+        sections = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        for section, index in zip(sections, indices, strict=True):
+            section[...] = self.section(index)
+        return sections
+
     @abstractmethod
     def _read(self, index: int) -> np.ndarray:
         """Read what :meth:`section` has checked."""
@@ -82,14 +90,14 @@ class Volume(ABC):
 def check_dtype(dtype: np.dtype, source: object) -> None:
     """Raise :class:`InputError` unless ``dtype`` is uint8 or uint16."""
     if np.dtype(dtype).newbyteorder("=") not in (np.uint8, np.uint16):
-        raise InputError(f"{source}: {np.dtype(dtype).name} voxels; uint8 or uint16 fits (rescale to 0-255 or 0-65535)")
+        raise InputError(f"{source}: {np.dtype(dtype).name} voxels; expected uint8 or uint16 (0-255 or 0-65535)")
 
 
 def check_voxel_size(voxel_size, source: object) -> tuple[float, float, float]:
     """``voxel_size`` as three floats; raises :class:`InputError` unless they are finite and positive."""
     sizes = tuple(float(size) for size in voxel_size)
     if len(sizes) != 3 or not all(math.isfinite(size) and size > 0 for size in sizes):
-        raise InputError(f"{source}: voxel size {sizes}; three positive lengths z, y, x in nm fit")
+        raise InputError(f"{source}: voxel size {sizes}; expected three positive lengths z, y, x in nm")
     return sizes[0], sizes[1], sizes[2]
 
 

@@ -32,7 +32,7 @@ KINDS = {
 
 def read(path) -> np.ndarray:
     with open_volume(path) as volume:
-        return np.stack([volume.section(index) for index in range(volume.shape[0])])
+        return volume.read(range(volume.shape[0]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

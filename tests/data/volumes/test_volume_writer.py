@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpemsr.data.volumes import writer as volume_writer
+from gpemsr.data.volumes.formats import create_volume
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
@@ -38,7 +39,7 @@ def test_a_stack_comes_back_with_its_voxel_size(tmp_path_factory, depth, height,
     with open_volume(path) as volume:
         assert volume.dtype == dtype
         assert volume.voxel_size == pytest.approx(voxel_size, rel=1e-6)
-        np.testing.assert_array_equal(np.stack([volume.section(index) for index in range(depth)]), stack)
+        np.testing.assert_array_equal(volume.read(range(depth)), stack)
 
 
 def test_imagej_metadata(tmp_path):
@@ -103,3 +104,13 @@ def test_sections_that_do_not_belong_are_refused(tmp_path):
         writer.write(STACK[0].astype(np.uint8))
     with pytest.raises(InputError, match="float32 voxels"):
         TiffStackWriter(tmp_path / "a.tif", STACK.shape, np.float32)
+
+
+def test_the_suffix_chooses_the_writer(tmp_path):
+    with create_volume(tmp_path / "a.tiff", STACK.shape, STACK.dtype, (50, 4, 4)) as writer:
+        for section in STACK:
+            writer.write(section)
+    with open_volume(tmp_path / "a.tiff") as volume:
+        np.testing.assert_array_equal(volume.read(range(5)), STACK)
+    with pytest.raises(InputError, match=r"a\.mrc: not a format that is written; expected \.tif, \.tiff"):
+        create_volume(tmp_path / "a.mrc", STACK.shape, STACK.dtype)
