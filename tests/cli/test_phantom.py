@@ -77,7 +77,7 @@ def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path, capsys):
         (["{}/p.tif", "--ids", "{}/p.tif"], "one name"),
         (["{}"], "a folder"),
         (["{}/p.tif", "--shape", "1", "4", "4"], "shape"),
-        (["{}/p.tif", "--voxel-size", "40", "4", "8"], "y = x"),
+        (["{}/p.tif", "--voxel-size", "40", "4", "8"], "y and x must be equal"),
         (["{}/p.tif", "--dose", "-1"], "dose"),
     ],
 )
