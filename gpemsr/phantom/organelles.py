@@ -75,18 +75,18 @@ def _synapses(rng, tissue: Tissue) -> tuple[np.ndarray, list[tuple[np.ndarray, i
     count = rng.poisson(SYNAPSES * volume) + int(volume > 0.5)
     sizes = np.bincount(tissue.owner.ravel() + 1)[1:]
     inner = np.s_[:, 1:-1, 1:-1]
-    spots = np.argwhere((tissue.margin[inner] < 7.0) & (tissue.rival[inner] >= 0)) + np.array([0, 1, 1])
+    spots = np.argwhere((tissue.margin[inner] < 7.0) & (tissue.neighbour[inner] >= 0)) + np.array([0, 1, 1])
     contacts: list[np.ndarray] = []
     clouds = []
     for z, y, x in rng.permutation(spots)[: 30 * count]:
-        sender = max(tissue.owner[z, y, x], tissue.rival[z, y, x], key=lambda cell: sizes[cell])
+        sender = max(tissue.owner[z, y, x], tissue.neighbour[z, y, x], key=lambda cell: sizes[cell])
         around = np.s_[z, y - 1 : y + 2, x - 1 : x + 2]
         depth = np.where(tissue.owner[around] == sender, tissue.margin[around], -tissue.margin[around])
         normal = np.array([0.0, depth[2, 1] - depth[0, 1], depth[1, 2] - depth[1, 0]])
         length = np.linalg.norm(normal)
         place = tissue.grid.points((z, y, x))
-        lonely = all(np.linalg.norm(place - other[:3]) > 350.0 for other in contacts)
-        if len(contacts) < count and lonely and length > 12.0:  # else cut too obliquely to be seen as one
+        apart = all(np.linalg.norm(place - other[:3]) > 350.0 for other in contacts)
+        if len(contacts) < count and apart and length > 12.0:  # else cut too obliquely to be seen as one
             contacts.append(np.concatenate([place, normal / length]))
             clouds.append((place + 90.0 * normal / length, int(sender)))
     return np.array(contacts).reshape(-1, 6), clouds
@@ -123,17 +123,13 @@ def _microtubules(rng, tissue: Tissue) -> np.ndarray:
     found = [np.zeros((0, 4))]
     for n, neurite in enumerate(tissue.neurites):
         count = min(rng.poisson(0.9 * (np.median(neurite.radii) / 60.0) ** 1.3), 16)
-        if count == 0:
-            continue
-        length, axis = neurite.arc[-1], neurite.points[-1] - neurite.points[0]
-        across = np.linalg.svd(axis[None] / (np.linalg.norm(axis) + 1e-6))[2][1:]  # two directions
-        middle = rng.normal(0, 0.25, 2)
+        middle = rng.normal(0, 0.25, 3)
         for _ in range(count):
-            offset = np.clip(middle + rng.normal(0, 0.3, 2), -0.62, 0.62)
-            begin, end = np.sort(rng.uniform(-0.4, 1.4, 2)) * length
-            arc = np.arange(max(begin, 0), min(end, length), 6.0)
+            offset = np.clip(middle + rng.normal(0, 0.3, 3), -0.62, 0.62)
+            begin, end = np.sort(rng.uniform(-0.4, 1.4, 2)) * neurite.arc[-1]
+            arc = np.arange(max(begin, 0), min(end, neurite.arc[-1]), 6.0)
             width = np.interp(arc, neurite.arc, neurite.radii)
-            places = tissue.grid.place(neurite.at(arc) + (offset @ across) * width[:, None])
+            places = tissue.grid.place(neurite.at(arc) + offset * width[:, None])
             own = tissue.neurite[tissue.grid.index(places)] == n
             found.append(np.insert(places[own], 3, MICROTUBULE_RADIUS, 1))
     return np.concatenate(found)

@@ -75,7 +75,7 @@ class Painter:
         depth, smear, wall = np.full(half_gap.shape, -45.0, np.float32), *np.zeros((2, *half_gap.shape), np.float32)
         for i, cell in enumerate(self._tissue.cells):
             z, y, x = cell.box
-            if not z.start <= k < z.stop:
+            if not z.start <= k < z.stop or cell.depth[k - z.start].max() < -40.0:
                 continue
             part = tuple(slice(*np.searchsorted(a, (b.start + 1, b.stop - 2))) for a, b in zip(at, (y, x), strict=True))
             down, right = rows[part[0], y], columns[part[1], x].T

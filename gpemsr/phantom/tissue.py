@@ -24,12 +24,7 @@ BENDING = ((900.0, 75.0), (320.0, 36.0), (120.0, 9.0))  # wavelength and amplitu
 SAMPLING = 9.2  # deviation of the blur of a cubic B-spline on the lateral grid
 
 
-class Piece(NamedTuple):
-    """A tube or a connected piece of one: index of its neurite, box on the grid, signed distance to it there."""
-
-    neurite: int
-    box: Box
-    distance: np.ndarray
+Piece = tuple[int, Box, np.ndarray]  # of a tube: index of its neurite, box on the grid, signed distance to it there
 
 
 class Cell(NamedTuple):
@@ -54,8 +49,8 @@ class Tissue:
         neurites: the tubes.
         cells: their connected pieces.
         owner: (z, y, x) int32, index into ``cells`` (-1 where no tube is near).
-        rival: the same, the nearest other cell.
         neurite: the same, index into ``neurites``.
+        neighbour: the same, the nearest other cell.
         margin: (z, y, x) float32, about the distance to the boundary with that one.
     """
 
@@ -66,12 +61,12 @@ class Tissue:
         self.grid = Grid((voxel_size[0] / 2, edge, edge), (voxel_size[0], PITCH, PITCH), (shape[0], *lateral))
         self.neurites = grow_neurites(np.random.default_rng([seed, 1]), self.extent)
         self._bend(seed)
-        tubes = [Piece(i, *self.grid.draw(neurite, REACH)) for i, neurite in enumerate(self.neurites)]
-        tubes = [tube for tube in tubes if tube.distance.size]
-        self._compete(tubes)
-        pieces = [piece for i, tube in enumerate(tubes) for piece in self._split(i, tube)]
-        self._compete(pieces)
-        self.cells = [self._cell(i, piece) for i, piece in enumerate(pieces)]
+        tubes = [(i, *self.grid.draw(neurite, REACH)) for i, neurite in enumerate(self.neurites)]
+        tubes = [tube for tube in tubes if tube[2].size]
+        self._rank(tubes)
+        pieces = [piece for i, tube in enumerate(tubes) for piece in self._split(i, *tube)]
+        self._rank(pieces)
+        self.cells = [self._cell(i, *piece) for i, piece in enumerate(pieces)]
         self.neurite = np.array([*(cell.neurite for cell in self.cells), -1], np.int32)[self.owner]
 
     def _bend(self, seed: int) -> None:
@@ -82,45 +77,45 @@ class Tissue:
                 for plane, height in zip(bent, z, strict=True):
                     plane += np.float32(amplitude) * noise(height, y, x)
 
-    def _compete(self, pieces: list[Piece]) -> None:
+    def _rank(self, pieces: list[Piece]) -> None:
         """Find the nearest and second nearest piece everywhere."""
-        self.owner, self.rival = (np.full(self.grid.shape, -1, np.int32) for _ in range(2))
+        self.owner, self.neighbour = (np.full(self.grid.shape, -1, np.int32) for _ in range(2))
         self._first, self._second = (np.full(self.grid.shape, OUTSIDE, np.float32) for _ in range(2))
         for i, (_, part, distance) in enumerate(pieces):
-            first, second, owner, rival = (a[part] for a in (self._first, self._second, self.owner, self.rival))
+            first, second, owner, neighbour = (a[part] for a in (self._first, self._second, self.owner, self.neighbour))
             near, nearest = distance < second, distance < first
             np.copyto(second, np.where(nearest, first, distance), where=near)
-            np.copyto(rival, np.where(nearest, owner, i), where=near)
+            np.copyto(neighbour, np.where(nearest, owner, i), where=near)
             np.copyto(first, distance, where=nearest)
             np.copyto(owner, i, where=nearest)
         self.margin = 0.5 * (self._second - self._first)
 
-    def _split(self, i: int, tube: Piece) -> Iterator[Piece]:
-        """Give separate pieces of one tube separate identities; leave crumbs to the neighbours."""
+    def _split(self, i: int, neurite: int, part: Box, distance: np.ndarray) -> Iterator[Piece]:
+        """Give separate pieces of one tube separate identities; leave tiny ones to the neighbours."""
         step = self.grid.step
-        crumb = 85.0**2 * min(max(step[0], 80.0), self.extent[0]) / np.prod(step)
-        pieces, count = ndimage.label(self.owner[tube.box] == i, np.ones((3, 3, 3)))
+        tiny = 85.0**2 * min(max(step[0], 80.0), self.extent[0]) / np.prod(step)
+        pieces, count = ndimage.label(self.owner[part] == i, np.ones((3, 3, 3)))
         sizes = np.bincount(pieces.ravel())
         zone = np.ones_like(pieces)
         if count > 1:
             nearest = ndimage.distance_transform_edt(pieces == 0, step, return_distances=False, return_indices=True)
             zone = pieces[tuple(nearest)]
-        begin = [part.start for part in tube.box]
+        begin = [axis.start for axis in part]
         for piece, around in enumerate(ndimage.find_objects(pieces), 1):
-            if sizes[piece] >= crumb:
-                low = np.maximum([part.start - 6 for part in around], 0)
-                high = np.minimum([part.stop + 6 for part in around], pieces.shape)
-                part = box(low, high)
-                distance = np.where(zone[part] == piece, tube.distance[part], np.float32(OUTSIDE))
-                yield Piece(tube.neurite, box(low + begin, high + begin), distance)
+            if sizes[piece] >= tiny:
+                low = np.maximum([axis.start - 6 for axis in around], 0)
+                high = np.minimum([axis.stop + 6 for axis in around], pieces.shape)
+                inner = box(low, high)
+                own = np.where(zone[inner] == piece, distance[inner], np.float32(OUTSIDE))
+                yield neurite, box(low + begin, high + begin), own
 
-    def _cell(self, i: int, piece: Piece) -> Cell:
+    def _cell(self, i: int, neurite: int, part: Box, distance: np.ndarray) -> Cell:
         """The smoothed signed depth of a piece, along the normal, and the tilt of its membrane."""
-        other = np.where(self.owner[piece.box] == i, self._second[piece.box], self._first[piece.box])
-        margin = np.clip(0.5 * (other - piece.distance), -REACH / 2, REACH)
+        other = np.where(self.owner[part] == i, self._second[part], self._first[part])
+        margin = np.clip(0.5 * (other - distance), -REACH / 2, REACH)
         margin, steepness, slope = smoothed(margin, 14.0, self.grid.step)
         depth = margin / np.clip(steepness, 0.45, 1.0)
-        return Cell(piece.neurite, piece.box, depth, slope / np.maximum(steepness, 0.2))
+        return Cell(neurite, part, depth, slope / np.maximum(steepness, 0.2))
 
 
 def smoothed(depth: np.ndarray, deviation: float, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
