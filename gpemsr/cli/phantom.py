@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from gpemsr.errors import command
+from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
   a stack of 24 sections of 512 x 512 pixels at 40 x 4 x 4 nm:
@@ -48,22 +48,34 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     from tqdm import tqdm
 
+    from gpemsr.data.volumes.labelled import write_labelled
     from gpemsr.phantom.stack import check_phantom, phantom_sections
-    from gpemsr.phantom.writing import check_outputs, write_phantom
 
     files = {name: getattr(arguments, name) for name in ("raw", "ids", "hdf5")}
     outputs = [path for path in files.values() if path]
-    check_outputs(outputs, arguments.overwrite)
+    _check_outputs(outputs, arguments.overwrite)
     given = {name: getattr(arguments, name) for name in ("jitter", "drift", "blur", "dose")}
     amounts = {name: amount for name, amount in given.items() if amount is not None}
     shape, voxel_size = tuple(arguments.shape), tuple(arguments.voxel_size)
     check_phantom(shape, voxel_size, arguments.seed, **amounts)
     sections = phantom_sections(shape, voxel_size, arguments.seed, **amounts)
-    write_phantom(tqdm(sections, total=shape[0], unit="section", desc="phantom"), shape, voxel_size, **files)
+    write_labelled(tqdm(sections, total=shape[0], unit="section", desc="phantom"), shape, voxel_size, **files)
     voxels = " x ".join(f"{length:g}" for length in voxel_size)
     for path in outputs:
         print(f"{path}: {shape[0]} sections of {shape[1]} x {shape[2]}, voxel size (z, y, x) {voxels} nm")
     return 0
+
+
+def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
+    if not outputs:
+        raise InputError("nothing to write: give a TIFF to write, --ids or --hdf5 (see gpemsr-phantom -h)")
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"{outputs[0]}: several outputs of one name; give each its own")
+    for path in outputs:
+        if path.is_dir():
+            raise InputError(f"{path}: a folder; give the name of a file")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path} exists; --overwrite replaces it")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writing a phantom section by section: TIFF of the images, TIFF of the cells, HDF5 of both."""
+"""Writing a stack and its cells section by section: TIFF of the images, TIFF of the ids, HDF5 of both."""
 
 from __future__ import annotations
 
@@ -11,26 +11,12 @@ import numpy as np
 import tifffile
 
 from gpemsr.data.volumes.writer import TiffStackWriter
-from gpemsr.errors import InputError
 from gpemsr.files import replaced
 
 Write = Callable[[int, np.ndarray, np.ndarray], object]  # takes the number of a section, its image, its ids
 
 
-def check_outputs(outputs: list[Path], overwrite: bool) -> None:
-    """Raise :class:`InputError` for files that could not be written, or exist and are not to be overwritten."""
-    if not outputs:
-        raise InputError("nothing to write: give a TIFF to write, --ids or --hdf5 (see gpemsr-phantom -h)")
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"{outputs[0]}: several outputs of one name; give each its own")
-    for path in outputs:
-        if path.is_dir():
-            raise InputError(f"{path}: a folder; give the name of a file")
-        if path.exists() and not overwrite:
-            raise InputError(f"{path} exists; --overwrite replaces it")
-
-
-def write_phantom(
+def write_labelled(
     sections: Iterable[tuple[np.ndarray, np.ndarray]],
     shape: tuple[int, int, int],
     voxel_size: tuple[float, float, float],
