@@ -1,4 +1,4 @@
-"""Make ``docs/images/phantom.png``, the phantom beside real EM: ``python tools/plot_phantom.py --fib25 raw.tif``."""
+"""Make ``docs/images/phantom.png``, the phantom next to real EM: ``python tools/plot_phantom.py --fib25 raw.tif``."""
 
 from __future__ import annotations
 

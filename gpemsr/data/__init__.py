@@ -1,4 +1,4 @@
-"""Data sets, LMDB, degradations, the phantom, volume readers and writers.
+"""Data sets, LMDB, degradations, the download of CREMI, volume readers and writers.
 
 Importing this package imports nothing, so that reading a volume needs neither torch nor BasicSR.
 :func:`gpemsr.register` imports its ``*_dataset.py`` modules, which register the data sets in BasicSR's

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -14,8 +15,9 @@ import h5py
 import numpy as np
 import pytest
 
-from gpemsr.cli import download_cremi
-from gpemsr.cli.download_cremi import PIECE, file_names, main, read_checksums
+from gpemsr.cli.download_cremi import main
+from gpemsr.data import cremi
+from gpemsr.data.cremi import PIECE, file_names, read_checksums
 from gpemsr.errors import InputError
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "download_cremi.py"
@@ -87,7 +89,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr(download_cremi.time, "sleep", lambda _: None)
+    monkeypatch.setattr(cremi.time, "sleep", lambda _: None)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     site = Site()
@@ -122,22 +124,19 @@ def test_a_cut_connection_is_resumed_where_it_broke(site, tmp_path):
     assert begins[0] + 30_000 - PIECE <= begins[1] <= begins[0] + 30_000
 
 
-def test_a_later_run_resumes_what_an_earlier_one_left(site, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(WHOLE[:12_345])
+@pytest.mark.parametrize(
+    ("left", "asked"),
+    [
+        (WHOLE[:12_345], ["bytes=12345-"]),
+        (WHOLE, [f"bytes={len(WHOLE)}-"]),
+        (WHOLE + b"more", [f"bytes={len(WHOLE) + 4}-", None]),  # not what the server has: from the start
+    ],
+    ids=["cut", "complete", "too long"],
+)
+def test_a_later_run_goes_on_from_what_an_earlier_one_left(site, tmp_path, left, asked):
+    (tmp_path / f"{NAME}.part").write_bytes(left)
     assert run(site, tmp_path) == 0
-    assert site.ranges_asked == ["bytes=12345-"]
-    assert (tmp_path / NAME).read_bytes() == WHOLE
-
-
-def test_a_part_that_is_complete_needs_nothing_more(site, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(WHOLE)
-    assert run(site, tmp_path) == 0
-    assert (tmp_path / NAME).read_bytes() == WHOLE
-
-
-def test_a_part_longer_than_the_file_is_started_over(site, tmp_path):
-    (tmp_path / f"{NAME}.part").write_bytes(WHOLE + b"more")
-    assert run(site, tmp_path) == 0
+    assert site.ranges_asked == asked
     assert (tmp_path / NAME).read_bytes() == WHOLE
 
 
@@ -148,23 +147,23 @@ def test_without_ranges_the_file_is_fetched_from_the_start(site, tmp_path):
     assert len(site.ranges_asked) == 2 and site.ranges_asked[1]
 
 
-def test_a_wrong_checksum_is_refused_and_nothing_is_left(site, tmp_path, capsys):
-    sums = tmp_path / "sums"
-    sums.write_text(f"{'0' * 64}  {NAME}\n")
-    assert run(site, tmp_path / "out", "--sha256", sums) == 2
-    assert "SHA-256" in capsys.readouterr().err.splitlines()[-1]
-    assert names(tmp_path / "out") == []
-
-
-def test_a_right_checksum_is_accepted(site, tmp_path):
-    (tmp_path / "sums").write_text(f"{hashlib.sha256(WHOLE).hexdigest()} *{NAME}\n")
-    assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == 0
-
-
-def test_a_checksum_file_without_the_file_is_refused_before_fetching(site, tmp_path, capsys):
-    (tmp_path / "sums").write_text(f"{'0' * 64}  other.hdf\n")
-    assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == 2
-    assert NAME in capsys.readouterr().err and not site.requests
+@pytest.mark.parametrize(
+    ("line", "code", "says", "left"),
+    [
+        (f"{hashlib.sha256(WHOLE).hexdigest()} *{NAME}", 0, "", [NAME, f"{NAME}.sha256"]),
+        (f"{'0' * 64}  {NAME}", 2, "SHA-256", []),
+        (f"{'0' * 64}  other.hdf", 2, NAME, None),  # refused before anything is fetched
+    ],
+    ids=["right", "wrong", "missing"],
+)
+def test_a_file_must_have_the_checksum_that_is_given(site, tmp_path, capsys, line, code, says, left):
+    (tmp_path / "sums").write_text(f"{line}\n")
+    assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == code
+    assert says in capsys.readouterr().err.splitlines()[-1]
+    if left is None:
+        assert not site.requests
+    else:
+        assert names(tmp_path / "out") == left
 
 
 def test_a_missing_file_is_one_line_and_exit_code_2(site, tmp_path, capsys):
@@ -175,10 +174,13 @@ def test_a_missing_file_is_one_line_and_exit_code_2(site, tmp_path, capsys):
     assert names(tmp_path) == [] and len(site.requests) == 1
 
 
-def test_a_complete_file_is_not_fetched_again(site, tmp_path):
+def test_a_complete_file_is_not_fetched_again_and_one_that_changed_is_refused(site, tmp_path, capsys):
     assert run(site, tmp_path) == 0
     site.requests.clear()
     assert run(site, tmp_path) == 0
+    (tmp_path / NAME).write_bytes(WHOLE[:-1] + b"\0" + b"x")
+    assert run(site, tmp_path) == 2
+    assert "delete it" in capsys.readouterr().err.splitlines()[-1]
     assert not site.requests
 
 
@@ -193,13 +195,6 @@ def test_a_file_without_a_record_of_another_length_is_refused(site, tmp_path, ca
     (tmp_path / NAME).write_bytes(WHOLE[:-10])
     assert run(site, tmp_path) == 2
     assert f"{len(WHOLE)}" in capsys.readouterr().err
-
-
-def test_a_file_that_changed_since_is_refused(site, tmp_path, capsys):
-    assert run(site, tmp_path) == 0
-    (tmp_path / NAME).write_bytes(WHOLE[:-1] + b"\0" + b"x")
-    assert run(site, tmp_path) == 2
-    assert "delete it" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("content", [b"<html>moved</html>", hdf5_bytes("volumes/other")])
@@ -237,34 +232,16 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path, site):
     assert process.stderr.count("\n") == 1 and "not fetched" in process.stderr
 
 
-def test_a_full_disk_is_one_line_and_keeps_the_part(site, tmp_path, capsys, monkeypatch):
-    opened = open
-
-    def full(path, mode="r", **rest):
-        file = opened(path, mode, **rest)
-        if "w" in mode:
-            monkeypatch.setattr(download_cremi, "open", opened, raising=False)
-            return Full(file)
-        return file
-
-    class Full:
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-
-        def write(self, block):
-            self.file.write(block[:1000])
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(download_cremi, "open", full, raising=False)
-    assert run(site, tmp_path) == 2
-    assert "No space left" in capsys.readouterr().err.splitlines()[-1]
+def test_a_full_disk_is_one_line_and_keeps_the_part(site, tmp_path, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        assert run(site, tmp_path) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "cannot be written" in capsys.readouterr().err.splitlines()[-1]
     assert names(tmp_path) == [f"{NAME}.part"]
+    assert (tmp_path / f"{NAME}.part").read_bytes() == WHOLE[:50_000]
 
 
 def test_names_of_the_files():

@@ -61,7 +61,7 @@ def test_the_defaults_are_those_of_make_phantom(tmp_path):
     assert np.array_equal(tifffile.imread(tmp_path / "p.tif"), make_phantom((2, 40, 48)).raw)
 
 
-def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path, capsys):
+def test_an_existing_file_is_kept_without_overwrite(tmp_path, capsys):
     (tmp_path / "p.tif").write_text("mine")
     assert run(tmp_path / "p.tif", *SHAPE) == 2
     assert (tmp_path / "p.tif").read_text() == "mine"
@@ -77,11 +77,11 @@ def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path, capsys):
         (["{}/p.tif", "--ids", "{}/p.tif"], "one name"),
         (["{}"], "a folder"),
         (["{}/p.tif", "--shape", "1", "4", "4"], "shape"),
-        (["{}/p.tif", "--voxel-size", "40", "4", "8"], "y = x"),
+        (["{}/p.tif", "--voxel-size", "40", "4", "8"], "y and x must be equal"),
         (["{}/p.tif", "--dose", "-1"], "dose"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_work(tmp_path, capsys, arguments, says):
+def test_bad_input_is_refused_before_work(tmp_path, capsys, arguments, says):
     assert main([argument.format(tmp_path) for argument in arguments]) == 2
     message = capsys.readouterr().err
     assert says in message and message.count("\n") == 1

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from gpemsr.errors import InputError
-from gpemsr.phantom.fields import SmoothNoise, Taps
-from gpemsr.phantom.neurites import tube_distance
+from gpemsr.phantom.fields import SmoothNoise, spline
 from gpemsr.phantom.stack import Phantom, make_phantom, phantom_sections
+from gpemsr.phantom.tubes import tube_distance
 
 SMALL = (4, 96, 128)
 
@@ -52,7 +52,7 @@ def test_sections_one_by_one_are_those_of_the_stack():
         assert np.array_equal(raw, stack.raw[k]) and np.array_equal(ids, stack.ids[k])
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(16, 70), st.integers(16, 70)),
     z=st.sampled_from([1.0, 8.0, 50.0, 200.0]),
@@ -130,14 +130,14 @@ def test_contrast_drifts_between_sections():
     [
         ({"shape": (4, 8, 64)}, "shape"),
         ({"shape": (0, 64, 64)}, "shape"),
-        ({"voxel_size": (40.0, 4.0, 5.0)}, "y = x"),
-        ({"voxel_size": (0.0, 4.0, 4.0)}, "z from 1"),
+        ({"voxel_size": (40.0, 4.0, 5.0)}, "y and x must be equal"),
+        ({"voxel_size": (0.0, 4.0, 4.0)}, "z must be from 1"),
         ({"seed": -1}, "seed"),
         ({"dose": -1.0}, "dose"),
         ({"jitter": float("nan")}, "jitter"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(arguments, says):
+def test_bad_arguments_are_refused_in_one_line(arguments, says):
     with pytest.raises(InputError, match=says) as refused:
         make_phantom(**{"shape": (1, 32, 32), **arguments})
     assert "\n" not in str(refused.value)
@@ -152,13 +152,14 @@ def test_smooth_noise_has_unit_deviation_and_its_length():
     assert neighbours > 0.85 and abs(apart) < 0.1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(
     st.floats(3, 12), st.floats(3, 12), st.floats(-2, 2, allow_subnormal=False), st.floats(-2, 2, allow_subnormal=False)
 )
 def test_sampling_reproduces_a_slope(y, x, a, b):
     plane = (a * np.arange(16)[:, None] + b * np.arange(16)).astype(np.float32)
-    assert abs(Taps(np.array([y]), np.array([x]), 16, 16)(plane)[0, 0] - (a * y + b * x)) < 1e-3
+    rows, columns = (spline(np.array([place]), 16) for place in (y, x))
+    assert abs((rows @ plane @ columns.T).item() - (a * y + b * x)) < 1e-3
 
 
 def test_distance_to_a_tube_is_signed_and_in_nm():
