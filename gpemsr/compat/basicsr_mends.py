@@ -26,6 +26,7 @@ def apply() -> None:
     save_whole_files()
     make_only_folders()
     parse_options_safely()
+    copy_resolved_options()
     silence_known_warnings()
     flush_denormals()
 
@@ -257,3 +258,21 @@ def parse_options_safely() -> None:
     _replace(basicsr.utils.options, "parse_options", make)
     basicsr.train.parse_options = basicsr.utils.options.parse_options
     basicsr.test.parse_options = basicsr.utils.options.parse_options
+
+
+def copy_resolved_options() -> None:
+    """Let the copy of the option file in the experiment's folder hold what the file takes from its bases, too."""
+    import basicsr.train
+
+    from gpemsr.options.read import resolved_text
+
+    def make(original: Callable) -> Callable:
+        def copy_opt_file(opt_file, experiments_root):
+            with tempfile.TemporaryDirectory() as folder:
+                resolved = Path(folder, Path(opt_file).name)
+                resolved.write_text(resolved_text(opt_file), encoding="utf-8")
+                original(str(resolved), experiments_root)
+
+        return copy_opt_file
+
+    _replace(basicsr.train, "copy_opt_file", make)
