@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from unittest import mock
 
 from gpemsr import compat, register
+from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.inputs import check_inputs
 from gpemsr.errors import command
 from gpemsr.options.check import check_options
@@ -53,6 +54,8 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     args = _parser(is_train).parse_args(arguments)
     register()
     options = override(read_options(args.opt), args.force_yml)
+    if is_train:
+        take_sizes(options, args.opt)
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:

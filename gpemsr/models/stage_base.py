@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
+from basicsr.utils.dist_util import master_only
 from torch.nn import functional as F
 
+from gpemsr.checkpoints.earlier_stage import take_sizes
+from gpemsr.checkpoints.files import save_checkpoint
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.errors import InputError
+from gpemsr.options.place import PATH_KEY
+from gpemsr.options.read import to_plain
 
 
 class StageModel(SRModel):
@@ -19,12 +26,16 @@ class StageModel(SRModel):
     Subclasses may add to what a validation reports: see :meth:`validation_scalars`.
 
     Attributes:
-        path_keys: keys of ``path`` beside BasicSR's.
+        path_keys: keys of ``path`` that BasicSR does not have.
         prior_prefix: the part of ``network_g`` that ``path.pretrain_prior`` is loaded into.
     """
 
     path_keys: tuple[str, ...] = ()
     prior_prefix = ""
+
+    def __init__(self, opt: dict) -> None:
+        take_sizes(opt, "options")
+        super().__init__(opt)
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
@@ -67,6 +78,33 @@ class StageModel(SRModel):
         get_root_logger().info(f"Loading {type(net).__name__} from {load_path} [{param_key}].")
         self._print_different_keys_loading(net, state, strict)
         net.load_state_dict(state, strict=strict)
+
+    @master_only
+    def save_network(
+        self,
+        net: torch.nn.Module | list[torch.nn.Module],
+        net_label: str,
+        current_iter: int,
+        param_key: str | list[str] = "params",
+    ) -> None:
+        """Save state dicts where BasicSR does, with the network's options in ``metadata``.
+
+        A file that cannot be written is reported, and the training goes on, as in BasicSR.
+        """
+        nets = net if isinstance(net, list) else [net]
+        keys = param_key if isinstance(param_key, list) else [param_key]
+        checkpoint: dict[str, Any] = {}
+        for key, each in zip(keys, nets, strict=True):
+            checkpoint[key] = state = self.get_bare_model(each).state_dict()
+            state.update({name: value.cpu() for name, value in state.items()})
+        network = net_label.replace("net_", "network_")
+        options = {k: None if PATH_KEY.search(k) else v for k, v in to_plain(self.opt[network]).items()}
+        checkpoint["metadata"] = {"key_names": "gpemsr", network: options}  # weights of a path are in the state dict
+        name = f"{net_label}_{'latest' if current_iter == -1 else current_iter}.pth"
+        try:
+            save_checkpoint(Path(self.opt["path"]["models"], name), checkpoint)
+        except InputError as error:
+            get_root_logger().warning(f"{error}; the training goes on.")
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         """Move ``net`` to the device, its weights laid out as convolutions read them fastest, and wrap it."""
