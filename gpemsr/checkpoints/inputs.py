@@ -15,7 +15,7 @@ with importable_basicsr():
 
 
 def check_inputs(options: Mapping[str, Any], file: str) -> None:
-    """Refuse data, losses and checkpoints that do not fit, after the options themselves do.
+    """Refuse data, losses and checkpoints that cannot be used with options that ``check_options`` accepts.
 
     BasicSR opens them when it has made the experiment's folder, and moved one of the same name aside.
 
@@ -39,7 +39,7 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
 
 
 def check_checkpoints(model: type, options: Mapping[str, Any], place: Place) -> None:
-    """Refuse checkpoints of ``options["path"]``, which is at ``place``, that the model's networks do not fit."""
+    """Refuse checkpoints of ``options["path"]``, which is at ``place``, that are not of the model's networks."""
     for key, network, part in getattr(model, "checkpoints", lambda _: ())(options):
         try:
             check_state(options["path"][key], network, **part)

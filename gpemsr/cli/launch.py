@@ -48,7 +48,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
         argv: the command line's arguments; those of the process if None.
 
     Returns:
-        The exit code: 0, or 2 (with one line on stderr) where an option does not fit.
+        The exit code: 0, or 2 (with one line on stderr) where an option is refused.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(is_train).parse_args(arguments)
@@ -59,7 +59,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:
-        print(f"{args.opt}: fits")
+        print(f"{args.opt}: no mistake found")
         return 0
     if options["num_gpu"] == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs

@@ -1,4 +1,4 @@
-"""What an option file names is opened before an experiment begins: what does not fit leaves the old one alone."""
+"""What an option file names is opened before an experiment begins: what is wrong leaves the old one alone."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_weights_of_a_wider_network(folder, capsys):
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_test_without_weights(stage, folder, capsys):
     line = refused(stage, folder, capsys, is_train=False)
-    assert line.endswith("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
+    assert line.endswith("path.pretrain_network_g=null: the checkpoint to test is expected (net_g_*.pth)")
 
 
 def test_a_kind_of_adversarial_loss_that_there_is_not(folder, capsys):

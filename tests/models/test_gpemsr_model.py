@@ -340,7 +340,7 @@ def test_a_test_without_hr_sections_is_refused(stage):
             "train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan",
         ),
         ("network_g", "deformable_groups", 3, "network_g.num_feat=8: a multiple of deformable_groups=3"),
-        ("network_g", "scale", 16, "network_g.scale=16: the file's scale=8 fits"),
+        ("network_g", "scale", 16, "network_g.scale=16: the file's scale=8 is expected"),
         ("train", "pixel_opt", None, "train.pixel_opt"),
     ],
 )

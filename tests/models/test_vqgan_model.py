@@ -220,8 +220,8 @@ def test_the_option_file_fits(stage):
     [
         ("", "network_d", None, "network_d is missing: VQGANModel needs this network"),
         ("network_g", "norm_groups", 3, "network_g.channels=[8, 8, 8, 8, 8]: 5 widths, each a positive multiple of"),
-        ("train", "gan_start_iter", -1, "train.gan_start_iter=-1: greater than or equal to 0 fits"),
-        ("train", "r1_every", 0, "train.r1_every=0: greater than 0 fits"),
+        ("train", "gan_start_iter", -1, "train.gan_start_iter=-1: greater than or equal to 0 is expected"),
+        ("train", "r1_every", 0, "train.r1_every=0: greater than 0 is expected"),
         ("train", "gan_opt", {"type": "GANLos"}, 'train.gan_opt.type="GANLos": nothing of this name is registered'),
     ],
 )
