@@ -80,11 +80,17 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def shrink(file: Path) -> None:
-    """One iteration of a small network on small crops; the data and the weights are those that the file names."""
-    options = to_plain(read_options(file))
-    if options["model_type"] == "AffinityModel":
-        return shrink_affinities(file, options)
+def shrink(*files: Path) -> None:
+    """Let option files ask for one iteration of a small network on small crops, of the data that they name."""
+    read = {file: to_plain(read_options(file)) for file in files}  # all, before one that is a base is changed
+    for file, options in read.items():
+        shrink_affinities(options) if options["model_type"] == "AffinityModel" else shrink_stage(options)
+        options["num_gpu"] = 0
+        file.write_text(yaml.safe_dump(options, sort_keys=False))
+
+
+def shrink_stage(options: dict) -> None:
+    """One iteration, of a stage or of a network that it is compared with."""
     if options["model_type"] in STAGES:
         name, network = NETWORKS[STAGES[options["model_type"]]]
         options["network_g"] = {"type": name, **network}
@@ -103,19 +109,15 @@ def shrink(file: Path) -> None:
             "scheduler": {"type": "CosineAnnealingRestartLR", "periods": [1], "restart_weights": [1]},
         }
         options["val"]["val_freq"] = options["logger"]["save_checkpoint_freq"] = options["logger"]["print_freq"] = 1
-    options["num_gpu"] = 0
-    file.write_text(yaml.safe_dump(options, sort_keys=False))
 
 
-def shrink_affinities(file: Path, options: dict) -> None:
+def shrink_affinities(options: dict) -> None:
     """One iteration of a small network on small crops."""
     tiny = {"MALAUNet": {"num_feat": 2, "inc_factor": 1}, "SuperhumanUNet": {"channels": [2, 2, 2, 2, 2]}}
     options["network_g"] |= tiny[options["network_g"]["type"]]
     options["datasets"]["train"]["crop_size"] = [4, 16, 16]
     options["train"]["total_iter"] = options["val"]["val_freq"] = 1
     options["logger"]["save_checkpoint_freq"] = options["logger"]["print_freq"] = 1
-    options["num_gpu"] = 0
-    file.write_text(yaml.safe_dump(options, sort_keys=False))
 
 
 @pytest.fixture
@@ -125,9 +127,8 @@ def shell(tmp_path, monkeypatch) -> "Shell":
         shutil.copy(CHECKOUT / name, tmp_path)
     for name in ("basicsr", "options"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
-    for folder in ("demo", "cpu_hour", "segmentation"):
-        for file in (tmp_path / "options" / folder).rglob("*.yml"):
-            shrink(file)
+    folders = [tmp_path / "options" / name for name in ("demo", "cpu_hour", "segmentation")]
+    shrink(*(file for folder in folders for file in folder.rglob("*.yml") if file.parent.name != "_base_"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return Shell(monkeypatch)
@@ -303,6 +304,8 @@ def test_yaml_has_keys_of_the_option_files(page):
         return
     shipped = [read_options(file) for file in (CHECKOUT / "options").rglob("*.yml")]
     for block in blocks(page, "yaml"):
-        for section, entries in yaml.safe_load(block).items():
-            for key in entries:
+        example = yaml.safe_load(block)
+        assert (CHECKOUT / example.pop("_base_", ".")).exists()
+        for section, entries in example.items():
+            for key in entries if isinstance(entries, dict) else ():
                 assert any(key in options.get(section, {}) for options in shipped), f"{section}.{key}"

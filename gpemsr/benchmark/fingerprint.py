@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpemsr.files import sha256
+from gpemsr.options.read import read_options, to_plain
 
 
 def fingerprint(value: Any) -> str:
@@ -16,10 +17,15 @@ def fingerprint(value: Any) -> str:
 
 
 def hash_of(path: str | Path) -> str:
-    """SHA-256 of a file, or of the files of a folder in the order of their names; ``absent`` if there is none."""
+    """SHA-256 of a file, or of the files of a folder in the order of their names; ``absent`` if there is none.
+
+    Of an option file it is that of the resolved options, with what its bases say.
+    """
     path = Path(path)
     if not path.exists():
         return "absent"
+    if path.suffix == ".yml":
+        return fingerprint(to_plain(read_options(path)))
     if path.is_file():
         return sha256(path)
     return _hash_of_files(path, "*")

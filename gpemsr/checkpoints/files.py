@@ -41,6 +41,15 @@ def read_checkpoint(path: str | Path) -> Any:
         raise InputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
 
 
+def network_options(loaded: Any) -> dict[str, Any] | None:
+    """Options, with ``type``, of the ``network_g`` that a loaded checkpoint of ours was saved with; None without."""
+    metadata = loaded.get("metadata") if isinstance(loaded, Mapping) else None
+    metadata = metadata if isinstance(metadata, dict) else {}
+    options = metadata.get("network_g")
+    is_known = isinstance(options, dict) and "type" in options and metadata.get("key_names") == "gpemsr"
+    return options if is_known else None
+
+
 def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
     """The bare state dict of a file, see :func:`read_checkpoint` and :func:`unwrap`.
 

@@ -101,7 +101,9 @@ def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dic
 
 
 def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
-    """``network_g`` of the option file or, without one, of the metadata of a converted file."""
+    """``network_g`` of the option file or, without one, of the checkpoint's metadata."""
+    from gpemsr.checkpoints import files as checkpoint_files
+
     if option_file:
         from gpemsr.options.read import read_options
 
@@ -109,11 +111,9 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
         if not isinstance(options, dict) or "type" not in options:
             raise InputError(f"{option_file}: no network_g with a type")
         return options
-    metadata = loaded.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    options = metadata.get("network_g")
-    if not isinstance(options, dict) or "type" not in options or metadata.get("key_names") != "gpemsr":
-        raise InputError("does not say what network it is of; --options with the option file of its training fits")
+    options = checkpoint_files.network_options(loaded)
+    if options is None:
+        raise InputError("does not say what network it is of; the option file of its training is expected as --options")
     return options
 
 

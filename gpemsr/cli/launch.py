@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gpemsr import compat, register
+from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.inputs import check_inputs
 from gpemsr.errors import command
 from gpemsr.options.check import check_options
-from gpemsr.options.read import override, read_options
+from gpemsr.options.read import override, read_options, resolved_text
 
 with compat.importable_basicsr():  # here, not in a function, so that spawned data loader workers import it too
     import basicsr.test
@@ -58,6 +59,8 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     args = _parser(is_train).parse_args(arguments)
     register()
     options = read(args.opt, args.force_yml)
+    if is_train:
+        take_sizes(options, args.opt)
     check_options(options, args.opt, is_train)
     check_inputs(options, args.opt)
     if args.check:
@@ -67,6 +70,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs
     compat.apply()
     compat.parse_options_with(read)
+    compat.copy_options_as(resolved_text)
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
     with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
         pipeline(compat.working_root())

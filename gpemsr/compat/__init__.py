@@ -10,13 +10,20 @@ EDVR always returns three channels, its other video networks are x4 only, and NI
 """
 
 from gpemsr.compat.basicsr_import import importable_basicsr
-from gpemsr.compat.basicsr_patches import apply, parse_options_with, validate_video_on_any_device, working_root
+from gpemsr.compat.basicsr_patches import (
+    apply,
+    copy_options_as,
+    parse_options_with,
+    validate_video_on_any_device,
+    working_root,
+)
 from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
 from gpemsr.compat.temporary import temporarily
 from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 __all__ = [
     "apply",
+    "copy_options_as",
     "flush_denormals",
     "importable_basicsr",
     "load_mmagic",

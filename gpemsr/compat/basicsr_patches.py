@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -199,3 +200,19 @@ def parse_options_with(read: Callable[[str, list[str]], dict[str, Any]]) -> None
     _replace(basicsr.utils.options, "parse_options", make)
     basicsr.train.parse_options = basicsr.utils.options.parse_options
     basicsr.test.parse_options = basicsr.utils.options.parse_options
+
+
+def copy_options_as(resolved_text: Callable[[str], str]) -> None:
+    """Let the copy of an option file in the experiment's folder hold what it takes from its bases, too."""
+    import basicsr.train
+
+    def make(original: Callable) -> Callable:
+        def copy_opt_file(opt_file, experiments_root):
+            with tempfile.TemporaryDirectory() as folder:
+                resolved = Path(folder, Path(opt_file).name)
+                resolved.write_text(resolved_text(opt_file), encoding="utf-8")
+                original(str(resolved), experiments_root)
+
+        return copy_opt_file
+
+    _replace(basicsr.train, "copy_opt_file", make)

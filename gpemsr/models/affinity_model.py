@@ -49,7 +49,7 @@ class AffinityModel(StageModel):
 
     Options = AffinityTrainOptions
     ValOptions = AffinityValOptions
-    fits = {
+    works_with = {
         "network_g": (),
         "datasets.train": ("AffinityDataset",),
         "datasets.val": ("AffinityDataset",),

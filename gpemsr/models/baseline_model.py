@@ -27,7 +27,7 @@ class BaselineModel(StageModel, VideoBaseModel):
     """Pixel loss to the HR section; whole sections are validated with BasicSR's video validation, as in stage III."""
 
     Options = BaselineTrainOptions
-    fits = {
+    works_with = {
         "network_g": (*(rival.name for rival in RIVALS), Bicubic.__name__),
         "datasets.train": ("SectionWindowDataset",),
         "datasets.val": ("SectionWindowTestDataset",),
@@ -70,7 +70,7 @@ class BaselineModel(StageModel, VideoBaseModel):
 class BaselineStackModel(PortableModel, VideoRecurrentModel):
     """Test of a recurrent network on whole stacks: BasicSR's model, with options that are checked."""
 
-    fits = {
+    works_with = {
         "network_g": tuple(rival.name for rival in RIVALS if rival.takes == RECURRENT),
         "datasets.val": ("SectionStackTestDataset",),
         "datasets.test": ("SectionStackTestDataset",),

@@ -50,7 +50,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     Options = GPEMSRTrainOptions
     path_keys = ("pretrain_prior", "pretrain_without_prior")
     prior_prefix = "prior."
-    fits = {
+    works_with = {
         "network_g": ("GPEMSR", "GPEMSRWithout"),
         "datasets.train": ("SectionWindowDataset",),
         "datasets.val": ("SectionWindowTestDataset",),

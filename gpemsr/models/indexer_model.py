@@ -34,7 +34,7 @@ class LatentIndexerModel(StageModel):
     Options = IndexerTrainOptions
     path_keys = ("pretrain_prior",)
     prior_prefix = "vqgan."
-    fits = {
+    works_with = {
         "network_g": ("LatentIndexer",),
         "datasets.train": ("SectionPairDataset",),
         "datasets.val": ("SectionPairDataset",),

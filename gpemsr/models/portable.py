@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from basicsr.models.base_model import BaseModel
 from basicsr.utils import get_root_logger
@@ -13,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gpemsr.checkpoints.files import save_checkpoint
 from gpemsr.errors import InputError
+from gpemsr.options.place import PATH_KEY
+from gpemsr.options.read import to_plain
 
 TRIES = 3  # as many as BasicSR has, to write a checkpoint
 
@@ -46,14 +49,17 @@ class PortableModel(BaseModel):
         current_iter: int,
         param_key: str | list[str] = "params",
     ) -> None:
-        """Save one or several networks as ``<net_label>_<current_iter>.pth``; iteration -1 is ``latest``."""
+        """Save state dicts and options of a network as ``<net_label>_<current_iter>.pth``; -1 is ``latest``."""
         nets = net if isinstance(net, list) else [net]
         keys = param_key if isinstance(param_key, list) else [param_key]
-        checkpoint = {}
+        checkpoint: dict[str, Any] = {}
         for network, key in zip(nets, keys, strict=True):
             checkpoint[key] = self.get_bare_model(network).state_dict()
             for name, value in checkpoint[key].items():
                 checkpoint[key][name] = value.cpu()
+        network = net_label.replace("net_", "network_")
+        options = {k: None if PATH_KEY.search(k) else v for k, v in to_plain(self.opt[network]).items()}
+        checkpoint["metadata"] = {"key_names": "gpemsr", network: options}  # weights of a path are in the state dict
         iteration = "latest" if current_iter == -1 else current_iter
         _save(Path(self.opt["path"]["models"], f"{net_label}_{iteration}.pth"), checkpoint)
 

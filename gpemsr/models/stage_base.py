@@ -10,6 +10,7 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from torch.nn import functional as F
 
+from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.portable import PortableModel
 
@@ -26,6 +27,10 @@ class StageModel(PortableModel, SRModel):
 
     path_keys: tuple[str, ...] = ()
     prior_prefix = ""
+
+    def __init__(self, opt: dict) -> None:
+        take_sizes(opt, "options")
+        super().__init__(opt)
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:

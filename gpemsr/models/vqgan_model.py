@@ -41,7 +41,7 @@ class VQGANModel(StageModel):
     """
 
     Options = VQGANTrainOptions
-    fits = {
+    works_with = {
         "network_g": ("VQGAN",),
         "network_d": ("PatchDiscriminator",),
         "datasets.train": ("HRSectionDataset",),

@@ -5,10 +5,10 @@ What a registered class accepts is read off the class:
 - networks, losses, metrics: the constructor's (function's) signature and type hints;
 - data sets: ``Options`` (:class:`gpemsr.options.schema.LoaderOptions`); models: ``Options`` for ``train``
   (:class:`gpemsr.options.schema.TrainOptions`) and, if they have it, ``ValOptions`` for ``val``;
-- models: ``fits``, if they have it, e.g. ``{"network_g": ("VQGAN",), "datasets.train": ("HRSectionDataset",)}``: the
-  networks that they need and the names (or classes below these) that they can work with;
+- models: ``works_with``, if they have it, e.g. ``{"network_g": ("VQGAN",), "datasets.train": ("HRSectionDataset",)}``:
+  the networks that they need and the names (or classes below these) that they can work with;
 - models: ``path_keys``, if they have it: keys of ``path`` that only they read;
-- any of them: ``check_options``, a class or static method that raises ValueError("<key>=<value>: what fits")
+- any of them: ``check_options``, a class or static method that raises ValueError("<key>=<value>: what is expected")
   where options do not go together. It gets a network's options as keywords, a data set's section as BasicSR
   completes it (with ``phase`` and ``scale``), a model the whole file.
 
@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.options.place import (
@@ -37,7 +36,7 @@ from gpemsr.options.place import (
     check_type,
     field_schema,
 )
-from gpemsr.options.schema import NonNegativeInt, OptionSection, ValOptions
+from gpemsr.options.schema import AdamOptions, GeneralOptions, NonNegativeInt, PositiveFloat, PositiveInt, ValOptions
 
 with importable_basicsr():
     from basicsr.models import lr_scheduler
@@ -56,56 +55,10 @@ SCHEDULERS = {
     "CosineAnnealingRestartLR": lr_scheduler.CosineAnnealingRestartLR,
 }
 SET_BY_BASICSR = {"dist", "rank", "world_size", "auto_resume", "is_train", "root_path"}
-Positive = Annotated[float, Field(gt=0)]
-
-
-class AdamOptions(OptionSection):
-    """``train.optim_*``: Adam is the optimiser that BasicSR's models build."""
-
-    type: Literal["Adam"]
-    lr: Positive
-    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
-    eps: Positive = 1e-8
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    amsgrad: bool = False
-
-
-class LoggerOptions(OptionSection):
-    """``logger``."""
-
-    print_freq: Positive
-    save_checkpoint_freq: Positive
-    use_tb_logger: bool
-    wandb: dict | None = None
-
-
-class DistOptions(OptionSection):
-    """``dist_params``, which ``--launcher slurm`` reads."""
-
-    backend: Literal["nccl", "gloo", "mpi"] = "nccl"
-    port: NonNegativeInt | None = None
-
-
-class GeneralOptions(OptionSection):
-    """The keys of the top level, beside the ``network_*`` sections."""
-
-    name: Annotated[str, Field(min_length=1)]
-    model_type: str
-    scale: Annotated[int, Field(gt=0)] | None = None
-    num_gpu: NonNegativeInt | Literal["auto"]
-    manual_seed: NonNegativeInt | None = None
-    find_unused_parameters: bool = False
-    use_static_graph: bool = False
-    datasets: dict
-    path: dict
-    train: dict | None = None
-    val: dict | None = None
-    logger: LoggerOptions | None = None
-    dist_params: DistOptions | None = None
 
 
 def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None:
-    """Refuse an option file with anything that is not known to fit.
+    """Refuse an option file with anything that nothing reads or that cannot be used.
 
     Args:
         options: the file's content, with ``--force_yml`` applied.
@@ -113,13 +66,13 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
         is_train: whether it is for training or for testing.
 
     Raises:
-        InputError: one line with file, key (dotted), value and what fits.
+        InputError: one line with file, key (dotted), value and what is expected.
     """
     top = Place(str(file))
     general = {k: v for k, v in options.items() if not str(k).startswith("network_") and k not in SET_BY_BASICSR}
     check_schema(GeneralOptions, general, top)
     if {"/", "\\"} & set(options["name"]) or options["name"] in ("", ".", ".."):
-        (top / "name").fail(options["name"], "a folder name without slashes fits")
+        (top / "name").fail(options["name"], "a folder name without slashes is expected")
     if is_train:
         for key in ("train", "logger"):
             if options.get(key) is None:
@@ -140,37 +93,37 @@ def _check_devices(options: Mapping[str, Any], top: Place) -> None:
     available = torch.cuda.device_count()
     wanted = options["num_gpu"]
     if wanted != "auto" and wanted > available:
-        (top / "num_gpu").fail(wanted, f"this machine has {available} CUDA devices; 0 (CPU) or auto fits")
+        (top / "num_gpu").fail(wanted, f"this machine has {available} CUDA devices; 0 (CPU) or auto is expected")
 
 
 def _check_networks(options: Mapping[str, Any], model: type, top: Place) -> None:
-    fits = getattr(model, "fits", {"network_g": ()})
-    for key in (key for key in fits if key.startswith("network_")):
+    needed = getattr(model, "works_with", {"network_g": ()})
+    for key in (key for key in needed if key.startswith("network_")):
         if options.get(key) is None:
             (top / key).fail_missing(f"{model.__name__} needs this network")
     for key, value in options.items():
         if not str(key).startswith("network_") or value is None:
             continue
         place = top / key
-        if key not in fits and hasattr(model, "fits"):
-            place.fail_unknown(name for name in fits if name.startswith("network_"))
-        network = _check_type_key(ARCH_REGISTRY, check_section(value, place), place, fits.get(key, ()))
+        if key not in needed and hasattr(model, "works_with"):
+            place.fail_unknown(name for name in needed if name.startswith("network_"))
+        network = _check_type_key(ARCH_REGISTRY, check_section(value, place), place, needed.get(key, ()))
         check_call(network, value, place)
         for name in {"scale", "upscale"} & value.keys():
             if options.get("scale") is not None and value[name] != options["scale"]:
-                (place / name).fail(value[name], f"the file's scale={options['scale']} fits")
+                (place / name).fail(value[name], f"the file's scale={options['scale']} is expected")
 
 
-def _check_type_key(registry: Any, section: Mapping[str, Any], place: Place, fits: tuple[str, ...]) -> Any:
+def _check_type_key(registry: Any, section: Mapping[str, Any], place: Place, wanted: tuple[str, ...]) -> Any:
     """Return the class that a section's ``type`` names, after comparing it with what the model can work with."""
     if "type" not in section:
         (place / "type").fail_missing("the registered name of a class")
     found = check_registered(registry, section["type"], place / "type")
     names = dict(iter(registry))
-    accepted = [names[name] for name in fits]
+    accepted = [names[name] for name in wanted]
     classes = tuple(filter(inspect.isclass, accepted))
-    if fits and found not in accepted and not (inspect.isclass(found) and issubclass(found, classes)):
-        (place / "type").fail(section["type"], f"with this model_type, {' or '.join(fits)} fits")
+    if wanted and found not in accepted and not (inspect.isclass(found) and issubclass(found, classes)):
+        (place / "type").fail(section["type"], f"with this model_type, {' or '.join(wanted)} is expected")
     return found
 
 
@@ -189,18 +142,18 @@ def _check_datasets(options: Mapping[str, Any], model: type, top: Place, is_trai
             section["scale"] = options["scale"]
         _check_dataset(section, model, place / key)
         if section.get("prefetch_mode") == "cuda" and (options["num_gpu"] == 0 or not torch.cuda.is_available()):
-            (place / key / "prefetch_mode").fail("cuda", "there is no CUDA device; cpu or null fits")
+            (place / key / "prefetch_mode").fail("cuda", "there is no CUDA device; cpu or null is expected")
 
 
 def _check_dataset(section: Mapping[str, Any], model: type, place: Place) -> None:
-    fits = getattr(model, "fits", {}).get(f"datasets.{section['phase']}", ())
-    dataset = _check_type_key(DATASET_REGISTRY, section, place, fits)
+    wanted = getattr(model, "works_with", {}).get(f"datasets.{section['phase']}", ())
+    dataset = _check_type_key(DATASET_REGISTRY, section, place, wanted)
     if hasattr(dataset, "Options"):
         check_schema(dataset.Options, section, place)
     else:
         needed: dict[str, Any] = {"name": str}
         if section["phase"] == "train":
-            needed |= {"num_worker_per_gpu": NonNegativeInt, "batch_size_per_gpu": Annotated[int, Field(gt=0)]}
+            needed |= {"num_worker_per_gpu": NonNegativeInt, "batch_size_per_gpu": PositiveInt}
         for name, hint in needed.items():
             if name not in section:
                 (place / name).fail_missing("BasicSR needs it")
@@ -236,7 +189,7 @@ def _check_train(train: Mapping[str, Any], model: Any, place: Place) -> None:
     for key in ("total_iter", "optim_g", "scheduler"):
         if key not in train:
             (place / key).fail_missing("training needs it")
-    check_type(Positive, train["total_iter"], place / "total_iter")
+    check_type(PositiveFloat, train["total_iter"], place / "total_iter")
     for key, value in train.items():
         if key.startswith("optim_") and value is not None and model.get_optimizer is BaseModel.get_optimizer:
             check_schema(AdamOptions, check_section(value, place / key), place / key)
@@ -250,7 +203,7 @@ def _check_scheduler(train: Mapping[str, Any], place: Place) -> None:
     section = check_section(train["scheduler"], place)
     scheduler = SCHEDULERS.get(str(section.get("type")))
     if scheduler is None:
-        (place / "type").fail(section.get("type"), f"{' or '.join(SCHEDULERS)} fits")
+        (place / "type").fail(section.get("type"), f"{' or '.join(SCHEDULERS)} is expected")
     check_call(scheduler, section, place, given=("type", "optimizer", "last_epoch"))
     numbers = {"eta_min": float, "gamma": float}
     for key, value in section.items():
@@ -258,9 +211,9 @@ def _check_scheduler(train: Mapping[str, Any], place: Place) -> None:
             check_type(numbers.get(key, list[float]), value, place / key)
     key = "periods" if "periods" in section else "restarts"
     if len(section.get(key, [0])) != len(section.get("restart_weights", [1])):
-        (place / "restart_weights").fail(section.get("restart_weights", [1]), f"one weight for each of {key} fits")
+        (place / "restart_weights").fail(section.get("restart_weights", [1]), f"a weight for each of {key} is expected")
     if key == "periods" and sum(section["periods"]) < train["total_iter"]:
-        (place / key).fail(section["periods"], f"periods that add up to at least total_iter={train['total_iter']} fit")
+        (place / key).fail(section["periods"], f"a sum of at least total_iter={train['total_iter']} is expected")
 
 
 def _check_val(options: Mapping[str, Any], model: type, place: Place, is_train: bool) -> None:
@@ -273,7 +226,7 @@ def _check_val(options: Mapping[str, Any], model: type, place: Place, is_train: 
     if is_train and val.get("val_freq") is None:
         (place / "val_freq").fail_missing("training needs it where there is val")
     if val["save_img"] and not is_train and "suffix" not in val:
-        (place / "suffix").fail_missing("BasicSR needs it beside save_img; null fits")
+        (place / "suffix").fail_missing("BasicSR needs it with save_img; it may be null")
     for name, section in (val.get("metrics") or {}).items():
         here = place / "metrics" / name
         metric = check_registered(METRIC_REGISTRY, section.get("type"), here / "type")

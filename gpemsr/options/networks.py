@@ -10,19 +10,19 @@ class OptionChecked:
     """Mixin for networks whose options depend on each other.
 
     A subclass implements ``_check(options)``, which gets every constructor option as an attribute
-    (defaults filled in) and raises ValueError("<key>=<value>: what fits").
+    (defaults filled in) and raises ValueError("<key>=<value>: what is expected").
     """
 
     @classmethod
     def check_options(cls, **options) -> None:
-        """Raise ValueError naming the first option that does not fit; TypeError for an unknown one."""
+        """Raise ValueError naming the first wrong option; TypeError for an unknown one."""
         bound = inspect.signature(cls).bind(**options)
         bound.apply_defaults()
         cls._check(SimpleNamespace(**bound.arguments))
 
     @classmethod
     def _check(cls, options: SimpleNamespace) -> None:
-        """Raise ValueError("<key>=<value>: what fits")."""
+        """Raise ValueError("<key>=<value>: what is expected")."""
 
 
 def check_positive(options: SimpleNamespace, *keys: str) -> None:

@@ -33,19 +33,19 @@ class Place:
         """Return the place of key ``name`` in this mapping."""
         return Place(self.file, f"{self.key}.{name}" if self.key else str(name))
 
-    def fail(self, value: object, fits: str) -> NoReturn:
-        """Raise InputError: file, key, value and what fits, in one line."""
+    def fail(self, value: object, expected: str) -> NoReturn:
+        """Raise InputError: file, key, value and what is expected, in one line."""
         if isinstance(value, str) and _NUMBER.match(value):
-            fits += f" (YAML reads {value} as text: write !!float {value})"
+            expected += f" (YAML reads {value} as text: write !!float {value})"
         shown = "null" if value is None else json.dumps(value, default=str)
-        raise InputError(" ".join(f"{self.file}: {self.key}={shown}: {fits}".split()))
+        raise InputError(" ".join(f"{self.file}: {self.key}={shown}: {expected}".split()))
 
-    def fail_missing(self, fits: str) -> NoReturn:
+    def fail_missing(self, why: str) -> NoReturn:
         """Raise InputError for a key that is not there."""
-        raise InputError(f"{self.file}: {self.key} is missing: {fits}")
+        raise InputError(f"{self.file}: {self.key} is missing: {why}")
 
     def fail_unknown(self, accepted: Iterable[str]) -> NoReturn:
-        """Raise InputError for a key that nothing reads, with those that fit, the likeliest first."""
+        """Raise InputError for a key that nothing reads, with the known ones, the likeliest first."""
         raise InputError(f"{self.file}: {self.key}: unknown key; {nearest(self.key.rpartition('.')[2], accepted)}")
 
 
@@ -53,18 +53,18 @@ def nearest(name: str, accepted: Iterable[str]) -> str:
     """Say which of ``accepted`` was meant, or, if none looks like ``name``, list them all."""
     accepted = sorted(set(accepted))
     close = difflib.get_close_matches(name, accepted, n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(close)}?" if close else f"these fit: {', '.join(accepted) or 'none'}"
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(accepted) or 'none'}"
 
 
 def check_section(value: object, place: Place) -> Mapping[str, Any]:
     """Return ``value`` if it is a mapping."""
     if not isinstance(value, Mapping):
-        place.fail(value, "a section of keys fits")
+        place.fail(value, "a section of keys is expected")
     return value
 
 
 def check_schema(schema: type[BaseModel], section: Mapping[str, Any], place: Place) -> None:
-    """Check a mapping against a schema; unknown keys are named before what is missing for want of them."""
+    """Check a mapping against a schema; an unknown key is named before the one that is missing because of it."""
     try:
         schema.model_validate(dict(section))
     except ValidationError as error:
@@ -86,7 +86,7 @@ def check_call(
         section: the mapping of the option file.
         place: where that is.
         given: keys of the section that the caller takes out, and parameters that it fills in, itself.
-        open_ended: whether ``**kwargs`` of the target means that any key fits.
+        open_ended: whether ``**kwargs`` of the target means that any key is accepted.
     """
     given = set(given)
     signature = check_own(lambda: inspect.signature(target), place)
@@ -116,7 +116,7 @@ def check_call(
 
 
 def _hint_of_default(default: object) -> Any:
-    """Return a loose hint: what is like the default fits, and None; without default, all but a section fits."""
+    """Return a loose hint: what is like the default, or None; without default, all but a section."""
     if default is inspect.Parameter.empty:
         return bool | float | str | list | None
     for kind, hint in ((bool, bool), ((int, float), float), (str, str)):
@@ -136,7 +136,7 @@ def check_type(hint: Any, value: object, place: Place) -> None:
 
 
 def check_own(check: Callable[[], Result], place: Place) -> Result:
-    """Run a class's own ``check_options``: its ValueError("<key>=<value>: what fits") gets file and section."""
+    """Run a class's own ``check_options``: its ValueError("<key>=<value>: what is expected") gets file and section."""
     try:
         return check()
     except ValueError as error:
@@ -148,7 +148,7 @@ def check_registered(registry: Any, name: object, place: Place) -> Any:
     """Return what is registered under ``name``, or list the names nearest to it."""
     names = dict(iter(registry))
     if not isinstance(name, str):
-        place.fail(name, "a registered name fits")
+        place.fail(name, "a registered name is expected")
     if name not in names and f"{name}_basicsr" not in names:
         place.fail(name, f"nothing of this name is registered; {nearest(name, names)}")
     return names.get(name, names.get(f"{name}_basicsr"))
@@ -159,7 +159,7 @@ def check_path(value: object, place: Place) -> None:
     if value is None:
         return
     if not isinstance(value, str):
-        place.fail(value, "a path fits")
+        place.fail(value, "a path is expected")
     if not Path(value).expanduser().exists():
         place.fail(value, f"no such file or folder{'' if Path(value).is_absolute() else f' below {Path.cwd()}'}")
 
@@ -179,8 +179,8 @@ def _fail(errors: list[Any], value: Any, place: Place, schema: type[BaseModel] |
     if missing:
         (place / name).fail_missing("the key is needed")
     messages = [e["msg"] for e in errors if _known(section, e["loc"]) == field]
-    fits = [re.sub(r"^(Input should be|Value error,) ", "", message) for message in dict.fromkeys(messages)]
-    place.fail(first["input"], f"{' or '.join(fits).replace('valid array', 'list')} fits")
+    expected = [re.sub(r"^(Input should be|Value error,) ", "", message) for message in dict.fromkeys(messages)]
+    place.fail(first["input"], f"{' or '.join(expected).replace('valid array', 'list')} is expected")
 
 
 def _known(value: Any, loc: tuple) -> tuple:

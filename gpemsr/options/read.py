@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gpemsr.errors import InputError
+
+BASE, DELETE = "_base_", "_delete_"  # as in MMEngine's configuration files
 
 
 class OptionLoader(yaml.SafeLoader):
@@ -29,24 +32,76 @@ OptionLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, Opt
 
 
 def read_options(path: str | Path) -> OrderedDict:
-    """Read an option file into nested ``OrderedDict`` in the file's order.
+    """Read an option file, with the bases that it names, into nested ``OrderedDict``.
 
+    ``_base_: other.yml``, or a list of files, each relative to the file that names it, gives the options to start
+    from, a later file before an earlier one; see :func:`merged` for how the file's own options change them.
     Standard YAML tags (``!!float 4e-4``) are fine; tags that build Python objects are refused.
 
     Raises:
-        InputError: the file is missing, is no YAML mapping, or has a tag or syntax that is not plain data.
+        InputError: a file is missing, is no YAML mapping, has a tag or syntax that is not plain data, or is its own
+            base.
     """
+    return _resolve(Path(path), ())
+
+
+def resolved_text(path: str | Path) -> str:
+    """An option file as text that needs no other file, below a comment that names it.
+
+    Without ``_base_`` that is the file as it is, with its comments.
+    """
+    path = Path(path)
+    if BASE not in _read_mapping(path, ()):
+        return f"# {path}\n{path.read_text(encoding='utf-8')}"
+    options = yaml.safe_dump(to_plain(read_options(path)), sort_keys=False, default_flow_style=None, width=120)
+    return f"# {path}, with the options of its {BASE}\n{options}"
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> OrderedDict:
+    """``base`` with ``changes``: mappings are merged, at any depth; lists and all else are replaced.
+
+    A mapping of ``changes`` with ``_delete_: true`` takes nothing from the base's.
+    """
+    result = OrderedDict() if changes.get(DELETE) else OrderedDict(base)
+    for key, value in changes.items():
+        if isinstance(value, Mapping):
+            below = result.get(key)
+            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+        elif key != DELETE:
+            result[key] = value
+    return result
+
+
+def _resolve(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
+    """Options of ``path``, which the last of ``readers`` names as its base."""
+    if path.resolve() in [reader.resolve() for reader in readers]:
+        raise InputError(f"{readers[-1]}: {BASE} leads back to {path}; a file cannot be its own base")
+    options = _read_mapping(path, readers)
+    names = options.pop(BASE, [])
+    names = names if isinstance(names, list) else [names]
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: {BASE}={json.dumps(names)}: the path of a file, or a list of paths, is expected")
+    result: OrderedDict[str, Any] = OrderedDict()
+    for name in names:
+        result = merged(result, _resolve(path.parent / name, (*readers, path)))
+    return merged(result, options)
+
+
+def _read_mapping(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
+    """What ``path`` itself says."""
+    named = f"{readers[-1]}: {BASE}: {path}" if readers else str(path)
     try:
-        options = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=OptionLoader)
+        options = yaml.load(path.read_text(encoding="utf-8"), Loader=OptionLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: {getattr(error, 'problem', None) or error}; plain YAML data fits") from None
+        problem = getattr(error, "problem", None) or error
+        raise InputError(f"{named}{where}: {problem}; plain YAML data is expected") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"{path}: {reason}; -opt wants a YAML option file") from None
+        raise InputError(f"{named}: {reason}; a YAML option file is expected") from None
     if not isinstance(options, OrderedDict):
-        raise InputError(f"{path}: holds {type(options).__name__}, not a mapping of option keys; see options/")
+        raise InputError(f"{named}: holds {type(options).__name__}, not a mapping of option keys; see options/")
     return options
 
 
@@ -67,7 +122,7 @@ def override(options: OrderedDict, entries: Sequence[str]) -> OrderedDict:
         dotted, equals, text = entry.partition("=")
         *sections, key = (part.strip() for part in dotted.split(":"))
         if not equals or not key:
-            raise InputError(f"--force_yml {entry}: section:key=value fits, e.g. train:ema_decay=0.999")
+            raise InputError(f"--force_yml {entry}: section:key=value is expected, e.g. train:ema_decay=0.999")
         target: Any = options
         for section in sections:
             if not isinstance(target, dict) or not isinstance(target.get(section), dict):
@@ -85,4 +140,6 @@ def _read_value(entry: str, text: str) -> Any:
             return float(text.removeprefix("!!float"))
         return yaml.load(text, Loader=OptionLoader)
     except (yaml.YAMLError, ValueError):
-        raise InputError(f"--force_yml {entry}: {text!r} is no plain value; a number, text or [list] fits") from None
+        raise InputError(
+            f"--force_yml {entry}: {text!r} is no plain value; a number, text or [list] is expected"
+        ) from None

@@ -1,8 +1,8 @@
-"""Base classes of the option schemas that our data sets and models declare.
+"""Schemas of option files: sections that are the same in all of them, and base classes of the others.
 
-A registered data set or model class has an attribute ``Options``: a subclass of one of the models
-below that names every key it accepts, with its type and default. ``gpemsr.options.check`` checks an option
-file against them before anything is built.
+A data set or model class that is registered has an attribute ``Options``: a subclass of one of those below that names
+every key that it accepts, with its type and default. ``gpemsr.options.check`` checks an option file against them
+before anything is built.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class IOBackend(OptionSection):
 
 
 class LoaderOptions(OptionSection):
-    """Keys of every data set: BasicSR's own (name, loader settings) beside the subclass's."""
+    """Keys of every data set: BasicSR's own (name, loader settings), to which a subclass adds."""
 
     name: str
     type: str
@@ -72,3 +72,48 @@ class ValOptions(OptionSection):
     pbar: bool = False
     flip_seq: bool = False
     center_frame_only: bool = False
+
+
+class AdamOptions(OptionSection):
+    """``train.optim_*``: Adam is the optimiser that BasicSR's models build."""
+
+    type: Literal["Adam"]
+    lr: PositiveFloat
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.9, 0.999]
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+    amsgrad: bool = False
+
+
+class LoggerOptions(OptionSection):
+    """``logger``."""
+
+    print_freq: PositiveFloat
+    save_checkpoint_freq: PositiveFloat
+    use_tb_logger: bool
+    wandb: dict | None = None
+
+
+class DistOptions(OptionSection):
+    """``dist_params``, which ``--launcher slurm`` reads."""
+
+    backend: Literal["nccl", "gloo", "mpi"] = "nccl"
+    port: NonNegativeInt | None = None
+
+
+class GeneralOptions(OptionSection):
+    """The keys of the top level but for the ``network_*`` sections."""
+
+    name: Annotated[str, Field(min_length=1)]
+    model_type: str
+    scale: PositiveInt | None = None
+    num_gpu: NonNegativeInt | Literal["auto"]
+    manual_seed: NonNegativeInt | None = None
+    find_unused_parameters: bool = False
+    use_static_graph: bool = False
+    datasets: dict
+    path: dict
+    train: dict | None = None
+    val: dict | None = None
+    logger: LoggerOptions | None = None
+    dist_params: DistOptions | None = None

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+
+from gpemsr.options.read import read_options
 
 ROOT = Path(__file__).parents[2]
 REPORTS = sorted((ROOT / "docs" / "results").glob("*/report.md"))
@@ -35,7 +36,7 @@ def test_pictures_are_under_two_megabytes():
 def test_a_report_names_the_option_file_that_it_was_made_with(report):
     command = re.search(r"gpemsr-benchmark -opt (\S+?)</pre>", report.read_text())
     assert command is not None
-    options = yaml.safe_load((ROOT / command[1]).read_text())
+    options = read_options(ROOT / command[1])
     assert options["name"] == named(report)
     assert [row["name"] for row in options["methods"]] == [name for name in summary(named(report)) if name != "HR"]
 

@@ -69,10 +69,16 @@ def test_converted_file_goes_back_by_its_metadata():
 def test_trained_checkpoint_goes_back_by_its_option_file(capsys):
     torch.save({"params": narrow_network("VQGAN").state_dict()}, "net_g_latest.pth")
     assert main(["net_g_latest.pth", "--to-authors", "--out", "back.pth"]) == 2
-    assert "--options with the option file of its training fits" in capsys.readouterr().err
+    assert "the option file of its training is expected as --options" in capsys.readouterr().err
     Path("stage1.yml").write_text(yaml.safe_dump({"network_g": NARROW["VQGAN"]}))
     assert main(["net_g_latest.pth", "--to-authors", "--options", "stage1.yml", "--out", "back.pth"]) == 0
     assert "decoder.input_layer.0.weight" in torch.load("back.pth", weights_only=True)["params"]
+
+
+def test_checkpoint_that_a_training_saved_goes_back_by_its_metadata():
+    metadata = {"key_names": "gpemsr", "network_g": NARROW["VQGAN"]}
+    torch.save({"params": narrow_network("VQGAN").state_dict(), "metadata": metadata}, "net_g_latest.pth")
+    assert main(["net_g_latest.pth", "--to-authors", "--out", "back.pth"]) == 0
 
 
 @pytest.mark.parametrize(

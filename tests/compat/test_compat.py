@@ -8,11 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
 from tiny_basicsr import tiny_options, write_options, write_pngs
 from tiny_video import FRAMES, PSNR, register_tiny_video, video_options
 
 from gpemsr import compat
 from gpemsr.cli.launch import read
+from gpemsr.options.read import resolved_text
 
 with compat.importable_basicsr():
     import basicsr.test
@@ -47,6 +49,7 @@ def patched(monkeypatch):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     compat.apply()
     compat.parse_options_with(read)
+    compat.copy_options_as(resolved_text)
 
 
 @pytest.mark.slow
@@ -172,6 +175,23 @@ def test_option_files_run_no_code(tmp_path, monkeypatch):
     assert not (tmp_path / "ran").exists()
     parse_options.original(str(tmp_path))
     assert (tmp_path / "ran").exists()
+
+
+def test_the_copy_of_an_option_file_holds_what_its_base_says(tmp_path):
+    (tmp_path / "base.yml").write_text("train: {total_iter: 3, warmup_iter: 1}\n")
+    (tmp_path / "file.yml").write_text("_base_: base.yml\ntrain: {total_iter: 5}\n")
+    (tmp_path / "whole.yml").write_text("train:\n  total_iter: 5  # few\n")
+    (tmp_path / "experiment").mkdir()
+    copies = {}
+    for name in ("file.yml", "whole.yml"):
+        basicsr.train.copy_opt_file(str(tmp_path / name), str(tmp_path / "experiment"))
+        copies[name] = (tmp_path / "experiment" / name).read_text()
+        assert f"\n# {tmp_path / name}" in copies[name]
+        assert copies[name].startswith("# GENERATE TIME")
+    assert yaml.safe_load(copies["file.yml"]) == {"train": {"total_iter": 5, "warmup_iter": 1}}
+    assert "total_iter: 5  # few" in copies["whole.yml"]
+    basicsr.train.copy_opt_file.original(str(tmp_path / "file.yml"), str(tmp_path / "experiment"))
+    assert "_base_" in (tmp_path / "experiment" / "file.yml").read_text()  # BasicSR copies the file as it is
 
 
 def test_force_yml_runs_no_code(tmp_path, monkeypatch):

@@ -117,7 +117,7 @@ def test_whole_stacks_are_for_the_model_of_them(make_run):
 def test_another_network_is_refused(make_run):
     run = make_run("edsr")
     run.options["network_g"]["type"] = "VQGAN"
-    with pytest.raises(InputError, match=r"with this model_type, SectionEDVR or .* or Bicubic fits"):
+    with pytest.raises(InputError, match=r"with this model_type, SectionEDVR or .* or Bicubic is expected"):
         check_options(run.options, "my.yml", is_train=True)
 
 

@@ -236,7 +236,7 @@ def test_a_whole_checkpoint_needs_no_published_weights(stage, monkeypatch):
 
 @pytest.mark.parametrize("scale", [8, 16], ids="x{}".format)
 def test_each_stage_starts_from_the_checkpoint_of_the_one_before(make_stage, scale):
-    """Stage I -> II -> III through the files that they save, without conversion."""
+    """Stage I -> II -> III through the files that they save, without conversion or sizes of the network before."""
     stage = make_stage(3, scale)
     models = stage.folder / "models"
     first = Stage.__new__(Stage)
@@ -247,6 +247,7 @@ def test_each_stage_starts_from_the_checkpoint_of_the_one_before(make_stage, sca
     second = Stage.__new__(Stage)
     second.folder, second.options = stage.folder, stage_options(2, stage.folder, scale)
     second.options["path"]["pretrain_prior"] = str(models / "net_g_1.pth")
+    del second.options["network_g"]["vqgan"], stage.options["network_g"]["prior"]
     indexer = second.model()
     assert moved(weights(model.net_g), indexer.net_g.vqgan) == set()
     train(indexer, second.batches(), range(1, 3))
@@ -349,7 +350,7 @@ def test_a_test_without_hr_sections_is_refused(stage):
             "train.contextual_opt.features=vqgan: only with network_g.perceptual: vqgan",
         ),
         ("network_g", "deformable_groups", 3, "network_g.num_feat=8: a multiple of deformable_groups=3"),
-        ("network_g", "scale", 16, "network_g.scale=16: the file's scale=8 fits"),
+        ("network_g", "scale", 16, "network_g.scale=16: the file's scale=8 is expected"),
         ("train", "pixel_opt", None, "train.pixel_opt"),
     ],
 )

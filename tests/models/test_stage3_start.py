@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-import yaml
 from scipy.ndimage import gaussian_filter
 
 from gpemsr.archs.gpemsr_arch import GPEMSR, enlarge
+from gpemsr.options.read import read_options
 
 STEPS, WARMUP = 60, 20
 
@@ -13,7 +13,7 @@ STEPS, WARMUP = 60, 20
 @pytest.fixture(scope="module")
 def network_options(request) -> dict:
     """The demo's network."""
-    options = yaml.safe_load((request.config.rootpath / "options/demo/stage3_x8.yml").read_text())["network_g"]
+    options = read_options(request.config.rootpath / "options/demo/stage3_x8.yml")["network_g"]
     return {key: value for key, value in options.items() if key != "type"}
 
 

@@ -1,10 +1,12 @@
 """Training of stage I."""
 
 import copy
+import errno
 
 import cv2
 import pytest
 import torch
+from basicsr.models.base_model import BaseModel
 from stage_runs import moved, train, weights
 
 from gpemsr.errors import InputError
@@ -185,6 +187,30 @@ def test_averaged_weights_are_validated_and_saved(make_stage):
     assert torch.equal(saved["params"][key], model.net_g.state_dict()[key])
 
 
+def test_a_checkpoint_says_what_network_it_is_of_and_basicsr_loads_it(stage):
+    model = stage.model()
+    model.save(0, 1)
+    saved = {name: torch.load(stage.folder / f"models/net_{name}_1.pth", weights_only=True) for name in "gd"}
+    for name in "gd":
+        metadata = {"key_names": "gpemsr", f"network_{name}": stage.options[f"network_{name}"]}
+        assert saved[name]["metadata"] == metadata
+    for parameter in model.net_g.parameters():
+        torch.nn.init.zeros_(parameter)
+    BaseModel.load_network(model, model.net_g, str(stage.folder / "models" / "net_g_1.pth"))
+    assert moved(saved["g"]["params"], model.net_g) == set()
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_the_training_goes_on(stage, monkeypatch):
+    def full_disk(_, file):
+        file.write(b"PK half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    model = stage.model()
+    monkeypatch.setattr(torch, "save", full_disk)
+    model.save_network(model.net_g, "net_g", 5)
+    assert list((stage.folder / "models").iterdir()) == []
+
+
 def test_the_option_file_fits(stage):
     check_options(stage.options, "my.yml", True)
 
@@ -194,8 +220,8 @@ def test_the_option_file_fits(stage):
     [
         ("", "network_d", None, "network_d is missing: VQGANModel needs this network"),
         ("network_g", "norm_groups", 3, "network_g.channels=[8, 8, 8, 8, 8]: 5 widths, each a positive multiple of"),
-        ("train", "gan_start_iter", -1, "train.gan_start_iter=-1: greater than or equal to 0 fits"),
-        ("train", "r1_every", 0, "train.r1_every=0: greater than 0 fits"),
+        ("train", "gan_start_iter", -1, "train.gan_start_iter=-1: greater than or equal to 0 is expected"),
+        ("train", "r1_every", 0, "train.r1_every=0: greater than 0 is expected"),
         ("train", "gan_opt", {"type": "GANLos"}, 'train.gan_opt.type="GANLos": nothing of this name is registered'),
     ],
 )

@@ -1,4 +1,4 @@
-"""Checks of option files: each mistake is refused with one line that names file, key, value and what fits."""
+"""Checks of option files: each mistake is refused with one line that names file, key, value and what is expected."""
 
 import copy
 from typing import ClassVar, Literal
@@ -26,7 +26,7 @@ class TypedNetwork:
     @classmethod
     def check_options(cls, **options):
         if options["width"] % 2:
-            raise ValueError(f"width={options['width']}: an even number fits")
+            raise ValueError(f"width={options['width']}: an even number is expected")
 
 
 class TypedDataset:
@@ -37,11 +37,11 @@ class TypedDataset:
     @staticmethod
     def check_options(opt):
         if opt.get("gt_size") and opt["gt_size"] % opt["scale"]:
-            raise ValueError(f"gt_size={opt['gt_size']}: a multiple of scale={opt['scale']} fits")
+            raise ValueError(f"gt_size={opt['gt_size']}: a multiple of scale={opt['scale']} is expected")
 
 
 class TypedModel(SRModel):
-    fits: ClassVar = {"network_g": ("TypedNetwork",), "network_d": (), "datasets.train": ("TypedDataset",)}
+    works_with: ClassVar = {"network_g": ("TypedNetwork",), "network_d": (), "datasets.train": ("TypedDataset",)}
 
     class Options(TrainOptions):
         pixel_opt: dict
@@ -50,7 +50,7 @@ class TypedModel(SRModel):
     @classmethod
     def check_options(cls, opt):
         if opt["train"].get("start", 0) > opt["train"]["total_iter"]:
-            raise ValueError(f"train.start={opt['train']['start']}: at most total_iter fits")
+            raise ValueError(f"train.start={opt['train']['start']}: at most total_iter is expected")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -100,7 +100,7 @@ def refusal(options: dict, *entries: str, is_train: bool = True) -> str:
     return text.removeprefix("my.yml: ")
 
 
-def test_what_fits_passes(stock, typed):
+def test_what_is_right_passes(stock, typed):
     check_options(stock, "my.yml", True)
     check_options(typed, "my.yml", True)
 
@@ -109,35 +109,35 @@ def test_what_fits_passes(stock, typed):
     ("entry", "message"),
     [
         ("nam=1", "nam: unknown key; did you mean name?"),
-        ("name=a/b", 'name="a/b": a folder name without slashes fits'),
-        ("scale=2.5", "scale=2.5: a valid integer fits"),
-        ("num_gpu=many", "num_gpu=\"many\": a valid integer or 'auto' fits"),
+        ("name=a/b", 'name="a/b": a folder name without slashes is expected'),
+        ("scale=2.5", "scale=2.5: a valid integer is expected"),
+        ("num_gpu=many", "num_gpu=\"many\": a valid integer or 'auto' is expected"),
         ("num_gpu=99", "num_gpu=99: this machine has"),
         ("model_type=SRModl", 'model_type="SRModl": nothing of this name is registered; did you mean SRModel'),
         ("network_g:type=EDRS", 'network_g.type="EDRS": nothing of this name is registered; did you mean'),
         ("network_g:num_fat=2", "network_g.num_fat: unknown key; did you mean num_feat?"),
-        ("network_g:upscale=4", "network_g.upscale=4: the file's scale=2 fits"),
+        ("network_g:upscale=4", "network_g.upscale=4: the file's scale=2 is expected"),
         ("datasets:train:type=Paired", 'datasets.train.type="Paired": nothing of this name is registered'),
         ("datasets:train:dataroot_gt=nope", 'datasets.train.dataroot_gt="nope": no such file or folder'),
-        ("datasets:train:batch_size_per_gpu=0", "datasets.train.batch_size_per_gpu=0: greater than 0 fits"),
+        ("datasets:train:batch_size_per_gpu=0", "datasets.train.batch_size_per_gpu=0: greater than 0 is expected"),
         ("datasets:train:prefetch_mode=cuda", 'datasets.train.prefetch_mode="cuda": there is no CUDA device'),
-        ("datasets:test=1", "datasets.test: unknown key; these fit: train, val, val_2"),
+        ("datasets:test=1", "datasets.test: unknown key; known: train, val, val_2"),
         ("path:pretrain_network_g=no.pth", 'path.pretrain_network_g="no.pth": no such file or folder'),
         ("path:pretrain_network_x=no.pth", "path.pretrain_network_x: unknown key; did you mean pretrain_network_g"),
         (
             "train:optim_g:lr=4e-4",
-            'train.optim_g.lr="4e-4": a valid number fits (YAML reads 4e-4 as text: write !!float',
+            'train.optim_g.lr="4e-4": a valid number is expected (YAML reads 4e-4 as text: write !!float',
         ),
-        ("train:optim_g:type=AdamW", "train.optim_g.type=\"AdamW\": 'Adam' fits"),
-        ("train:pixel_opt:type=L2", 'train.pixel_opt.type="L2": nothing of this name is registered; these fit:'),
-        ("train:pixel_opt:los=1", "train.pixel_opt.los: unknown key; these fit: loss_weight, reduction"),
-        ("train:scheduler:milestones=3", "train.scheduler.milestones=3: a list fits"),
+        ("train:optim_g:type=AdamW", "train.optim_g.type=\"AdamW\": 'Adam' is expected"),
+        ("train:pixel_opt:type=L2", 'train.pixel_opt.type="L2": nothing of this name is registered; known:'),
+        ("train:pixel_opt:los=1", "train.pixel_opt.los: unknown key; known: loss_weight, reduction"),
+        ("train:scheduler:milestones=3", "train.scheduler.milestones=3: a list is expected"),
         ("train:scheduler:type=Cosine", 'train.scheduler.type="Cosine": MultiStepLR or'),
-        ("train:total_iter=-3", "train.total_iter=-3: greater than 0 fits"),
-        ("val:save_img=3", "val.save_img=3: a valid boolean fits"),
+        ("train:total_iter=-3", "train.total_iter=-3: greater than 0 is expected"),
+        ("val:save_img=3", "val.save_img=3: a valid boolean is expected"),
         ("val:metrics:psnr:type=psnr", 'val.metrics.psnr.type="psnr": nothing of this name is registered'),
         ("val:metrics:psnr:border=1", "val.metrics.psnr.border: unknown key; did you mean crop_border?"),
-        ("logger:print_freq=no", "logger.print_freq=false: a valid number fits"),
+        ("logger:print_freq=no", "logger.print_freq=false: a valid number is expected"),
     ],
 )
 def test_each_mistake_with_basicsrs_own_classes(stock, entry, message):
@@ -147,22 +147,22 @@ def test_each_mistake_with_basicsrs_own_classes(stock, entry, message):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("network_g:width=2.5", "network_g.width=2.5: a valid integer fits"),
-        ("network_g:width=3", "network_g.width=3: an even number fits"),
-        ("network_g:channels=[4, x]", 'network_g.channels.1="x": a valid integer fits'),
-        ("network_g:mode=c", "network_g.mode=\"c\": 'a' or 'b' fits"),
+        ("network_g:width=2.5", "network_g.width=2.5: a valid integer is expected"),
+        ("network_g:width=3", "network_g.width=3: an even number is expected"),
+        ("network_g:channels=[4, x]", 'network_g.channels.1="x": a valid integer is expected'),
+        ("network_g:mode=c", "network_g.mode=\"c\": 'a' or 'b' is expected"),
         ("network_g:vgg_path=no.pth", 'network_g.vgg_path="no.pth": no such file or folder'),
-        ("network_g:type=EDSR", 'network_g.type="EDSR": with this model_type, TypedNetwork fits'),
+        ("network_g:type=EDSR", 'network_g.type="EDSR": with this model_type, TypedNetwork is expected'),
         ("network_d=none", "network_d is missing: TypedModel needs this network"),
         ("network_x={type: TypedNetwork}", "network_x: unknown key; did you mean network_"),
         ("datasets:train:type=PairedImageDataset", 'datasets.train.type="PairedImageDataset": with this model_type'),
         ("datasets:train:gt_sise=16", "datasets.train.gt_sise: unknown key; did you mean gt_size?"),
-        ("datasets:train:gt_size=big", 'datasets.train.gt_size="big": a valid integer fits'),
-        ("datasets:train:gt_size=15", "datasets.train.gt_size=15: a multiple of scale=2 fits"),
-        ("datasets:train:io_backend:type=zip", "datasets.train.io_backend.type=\"zip\": 'lmdb' or 'disk' fits"),
+        ("datasets:train:gt_size=big", 'datasets.train.gt_size="big": a valid integer is expected'),
+        ("datasets:train:gt_size=15", "datasets.train.gt_size=15: a multiple of scale=2 is expected"),
+        ("datasets:train:io_backend:type=zip", "datasets.train.io_backend.type=\"zip\": 'lmdb' or 'disk' is expected"),
         ("datasets:train:io_backend:tipe=zip", "datasets.train.io_backend.tipe: unknown key; did you mean type?"),
         ("train:strat=1", "train.strat: unknown key; did you mean start?"),
-        ("train:start=9", "train.start=9: at most total_iter fits"),
+        ("train:start=9", "train.start=9: at most total_iter is expected"),
     ],
 )
 def test_each_mistake_with_classes_that_say_what_they_accept(typed, entry, message):
@@ -209,14 +209,14 @@ def test_each_missing_key_is_named(stock, dotted):
 
 def test_a_schedule_must_cover_the_training(stock):
     stock["train"]["scheduler"] = {"type": "CosineAnnealingRestartLR", "periods": [1], "restart_weights": [1]}
-    assert refusal(stock) == "train.scheduler.periods=[1]: periods that add up to at least total_iter=2 fit"
+    assert refusal(stock) == "train.scheduler.periods=[1]: a sum of at least total_iter=2 is expected"
     stock["train"]["scheduler"]["periods"] = [1, 1]
-    assert refusal(stock).startswith("train.scheduler.restart_weights=[1]: one weight for each of periods")
+    assert refusal(stock).startswith("train.scheduler.restart_weights=[1]: a weight for each of periods")
 
 
 def test_test_files_need_test_sets_and_val(stock):
     del stock["train"], stock["logger"]
-    assert refusal(stock, is_train=False).startswith("datasets.train: unknown key; these fit: test")
+    assert refusal(stock, is_train=False).startswith("datasets.train: unknown key; known: test")
     stock["datasets"] = {"test_1": stock["datasets"]["val"]}
     check_options(stock, "my.yml", False)
     del stock["val"]

@@ -1,4 +1,4 @@
-"""Every shipped option file fits, and every one of its keys, renamed or of a wrong type, is refused by name."""
+"""Each shipped option file is accepted; a renamed key and a wrong type, one of each schema, are refused by name."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -15,24 +15,45 @@ from gpemsr.options.check import check_options
 from gpemsr.options.read import read_options
 
 OPTIONS = Path(__file__).resolve().parents[2] / "options"
-FILES = sorted(set(OPTIONS.rglob("*.yml")) - set((OPTIONS / "benchmark").glob("*.yml")))  # those train nothing
+FILES = sorted(  # but for parts of files, and those of benchmarks, which train nothing
+    file
+    for file in set(OPTIONS.rglob("*.yml")) - set((OPTIONS / "benchmark").glob("*.yml"))
+    if file.parent.name != "_base_"
+)
 WITH_MMAGIC = ("basicvsr_plusplus", "tdan")
 WRONG = {"neither": "text, number nor list"}
+Keys = tuple[str, ...]
 
 
-def sample(file: Path, options: Mapping) -> Iterator[tuple[str, ...]]:
-    """Every key of the file; of a baseline's, which is stage III's but for its network, the network's."""
-    for path in leaves(options):
-        if "baselines" not in file.parts or path[0] == "network_g":
-            yield path
+def marks(file: Path) -> tuple | pytest.MarkDecorator:
+    return needs_mmagic if file.name.startswith(WITH_MMAGIC) else ()
 
 
-def leaves(section: Mapping, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every key of the file, as a path of names."""
+def sections(section: Mapping, model_type: str, place: Keys = ()) -> Iterator[tuple[str, Keys]]:
+    """(Schema, keys that lead to it) of each mapping: its ``type``, or else its place and, if it has its own, model."""
+    where = ".".join(place) or "top"
+    own = f"{where} of {model_type}" if where in ("train", "val", "path") else where
+    yield section.get("type", own), place
     for key, value in section.items():
-        yield (*prefix, key)
         if isinstance(value, Mapping):
-            yield from leaves(value, (*prefix, key))
+            yield from sections(value, model_type, (*place, key))
+
+
+def schemas() -> dict[str, tuple[Path, Keys]]:
+    """Of each schema of the shipped files, one section: its file and the keys that lead to it."""
+    found: dict[str, tuple[Path, Keys]] = {}
+    for file in FILES:
+        options = read_options(file)
+        for name, place in sections(options, options["model_type"]):
+            if place not in [("datasets",), ("val", "metrics")] and section_of(options, place):  # names in it are free
+                found.setdefault(name, (file, place))
+    return found
+
+
+def section_of(options: dict, place: Keys) -> dict:
+    for name in place:
+        options = options[name]
+    return options
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,48 +86,24 @@ def load(file: Path, folder: Path) -> dict:
     return options
 
 
-def section_of(options: dict, path: tuple[str, ...]) -> dict:
-    for name in path[:-1]:
-        options = options[name]
-    return options
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, id=str(file.relative_to(OPTIONS)), marks=marks(file)) for file in FILES]
+)
+def test_each_file_is_accepted(file, tmp_path):
+    check_options(load(file, tmp_path), str(file), "train" in read_options(file))
 
 
 @pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(
-            file,
-            id=str(file.relative_to(OPTIONS)),
-            marks=needs_mmagic if file.name.startswith(WITH_MMAGIC) else (),
-        )
-        for file in FILES
-    ],
+    ("file", "place"), [pytest.param(*found, id=name, marks=marks(found[0])) for name, found in schemas().items()]
 )
-class TestShippedFile:
-    def test_fits(self, file, tmp_path):
-        check_options(load(file, tmp_path), str(file), "train" in read_options(file))
-
-    def test_each_renamed_key_is_refused_by_name(self, file, tmp_path):
-        options = load(file, tmp_path)
-        for path in sample(file, options):
-            if path[:2] == ("val", "metrics") and len(path) == 3:
-                continue  # the names of metrics are free
-            broken = copy.deepcopy(options)
-            section = section_of(broken, path)
-            section[f"x{path[-1]}"] = section.pop(path[-1])
-            with pytest.raises(InputError) as refused:
-                check_options(broken, "my.yml", "train" in options)
-                pytest.fail(f"{'.'.join(path)} renamed passed")
-            assert path[-1] in str(refused.value), path
-
-    def test_each_wrong_type_is_refused_by_name(self, file, tmp_path):
-        options = load(file, tmp_path)
-        for path in sample(file, options):
-            if isinstance(section_of(options, path)[path[-1]], Mapping):
-                continue
-            broken = copy.deepcopy(options)
-            section_of(broken, path)[path[-1]] = WRONG
-            with pytest.raises(InputError) as refused:
-                check_options(broken, "my.yml", "train" in options)
-                pytest.fail(f"{'.'.join(path)} passed as {WRONG}")
-            assert path[-1] in str(refused.value), path
+def test_a_renamed_key_and_a_wrong_type_are_refused_by_name(file, place, tmp_path):
+    options = load(file, tmp_path)
+    key = list(section_of(options, place))[-1]
+    renamed, wrong = copy.deepcopy(options), copy.deepcopy(options)
+    section = section_of(renamed, place)
+    section[f"x{key}"] = section.pop(key)
+    section_of(wrong, place)[key] = WRONG
+    for broken in (renamed, wrong):
+        with pytest.raises(InputError) as refused:
+            check_options(broken, "my.yml", "train" in options)
+        assert key in str(refused.value)
