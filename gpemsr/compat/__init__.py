@@ -10,7 +10,7 @@ EDVR always returns three channels, its other video networks are x4 only, and NI
 """
 
 from gpemsr.compat.basicsr_import import importable_basicsr
-from gpemsr.compat.basicsr_mends import apply, validate_video_on_any_device, working_root
+from gpemsr.compat.basicsr_mends import apply, working_root
 from gpemsr.compat.mmagic_mends import load_mmagic, load_mmagic_registries, mmengine_without_cuda
 from gpemsr.compat.torch_mends import flush_denormals, silence_known_warnings
 
@@ -22,6 +22,5 @@ __all__ = [
     "load_mmagic_registries",
     "mmengine_without_cuda",
     "silence_known_warnings",
-    "validate_video_on_any_device",
     "working_root",
 ]

@@ -53,9 +53,9 @@ class StageModel(SRModel):
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:
-        """Raise ValueError unless every data set has HR sections, which BasicSR's video validation needs."""
+        """Raise ValueError unless a training has HR sections to learn from and to validate with."""
         for name, dataset in opt["datasets"].items():
-            if dataset.get("dataroot_gt") is None:
+            if opt.get("train") and not name.startswith("test") and dataset.get("dataroot_gt") is None:
                 raise ValueError(f"datasets.{name}.dataroot_gt=null: the HR sections that results are compared with")
 
     def load_network(
