@@ -26,8 +26,8 @@ import yaml
 from tqdm import tqdm
 
 from gpemsr import register
+from gpemsr.benchmark.demo import Demo, write_options
 from gpemsr.benchmark.training_run import train
-from gpemsr.cli import demo
 from gpemsr.options.read import read_options, to_plain
 
 EARLY = 150  # iterations at which every run must have left the bilinear image
@@ -64,19 +64,10 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Data and prior; returns the options of stage III."""
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    command = [
-        "--out",
-        str(out),
-        "--every",
-        str(arguments.every),
-        *(["--data", str(arguments.data)] * bool(arguments.data)),
-    ]
-    if arguments.voxel_size:
-        command += ["--voxel-size", *map(str, arguments.voxel_size)]
     if not (out / "data" / "demo_test_lr_x8.lmdb").exists():
-        demo.make_data(demo.parser().parse_args(command), demo.largest_crop(DEMO, STAGES))
+        Demo(out, DEMO, 8, arguments.data, None, arguments.voxel_size, arguments.every).make_data()
     for name in STAGES:
-        demo.write_options(DEMO / f"{name}.yml", out)
+        write_options(DEMO / f"{name}.yml", out)
         if (
             name != STAGES[-1]
             and not arguments.paper
