@@ -38,7 +38,7 @@ def load_network(file: str, weights: str | None, device: torch.device | str) -> 
         check_state(weights, section, "params_ema")
         net.load_state_dict(load_network_state(weights, "params_ema"))
     elif any(True for _ in net.parameters()):
-        raise InputError(f"weights=null: the checkpoint of this {section['type']} fits")
+        raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
     return net.to(device).eval()
 
 

@@ -154,7 +154,7 @@ class Row:
         missing = missing_measures(results[0].shape, kind)
         if pixel_size is None:
             scores["frc_nm"] = [None]
-            missing["frc_nm"] = "needs the voxel size, which the test set does not tell"
+            missing["frc_nm"] = "needs the voxel size, which the test set lacks"
         stack = np.stack(results)
         with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
             for image in stack:
@@ -236,7 +236,7 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
             iterations[Path(record).stem] = int(found["iterations"])
             core_minutes += float(found["core_minutes"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise InputError(f"{record}: a record of gpemsr-benchmark-train fits") from None
+            raise InputError(f"{record}: expected a record of gpemsr-benchmark-train") from None
     return {"iterations": iterations, "core_minutes": core_minutes} if records else None
 
 

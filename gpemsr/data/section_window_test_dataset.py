@@ -81,7 +81,7 @@ class SectionWindowTestDataset(Dataset):
         folders: the volumes.
 
     Raises:
-        InputError: an option does not fit, or LR and HR do not belong together.
+        InputError: an option is invalid, or LR and HR do not belong together.
     """
 
     Options = SectionWindowTestOptions
@@ -128,7 +128,7 @@ class SectionStackTestDataset(SectionWindowTestDataset):
     """One item per volume, for BasicSR's ``VideoRecurrentModel``: all its sections at once, in memory.
 
     An item: ``lq`` float32 (n, 1, h, w), ``gt`` (n, 1, scale * h, scale * w) unless ``dataroot_gt`` is null, and
-    ``folder``, the volume. ``num_frame`` only tells ``data_info["border"]``.
+    ``folder``, the volume. ``num_frame`` decides on ``data_info["border"]`` alone.
     """
 
     def __len__(self) -> int:

@@ -52,8 +52,8 @@ class BaselineModel(StageModel, SectionValidation):
             raise ValueError("network_g.whole_stack=true: only in a test with model_type: BaselineStackModel")
         for key, dataset in opt["datasets"].items():
             if dataset["type"] == "SectionStackTestDataset":
-                fits = "SectionWindowTestDataset fits; whole stacks need model_type: BaselineStackModel"
-                raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {fits}")
+                expected = "expected SectionWindowTestDataset; whole stacks need model_type: BaselineStackModel"
+                raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {expected}")
             try:
                 rival.check_window(dataset.get("num_frame", 5), complete)
             except ValueError as error:

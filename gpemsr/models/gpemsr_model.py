@@ -56,7 +56,7 @@ class GPEMSRModel(StageModel, SectionValidation):
 
     @classmethod
     def check_options(cls, opt: Mapping) -> None:
-        """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
+        """Stage III needs the result of stage II, windows as long as the network's, and losses of its features."""
         path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
         if net.get("without") != "prior":
             cls.check_prior(opt, "II")

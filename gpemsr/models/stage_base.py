@@ -19,7 +19,7 @@ class StageModel(SRModel):
     Subclasses may add to what a validation reports: see :meth:`validation_scalars`.
 
     Attributes:
-        path_keys: keys of ``path`` beside BasicSR's.
+        path_keys: keys of ``path`` besides BasicSR's.
         prior_prefix: the part of ``network_g`` that ``path.pretrain_prior`` is loaded into.
     """
 
@@ -28,7 +28,7 @@ class StageModel(SRModel):
 
     @classmethod
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
-        """(Key in ``path``, options of the network, which state of the file fits where) of what is loaded strictly."""
+        """(Key in ``path``, options of the network, which state of the file goes where) of what is loaded strictly."""
         path = opt["path"]
         for network in (key for key, options in opt.items() if key.startswith("network_") and options):
             letter = network.removeprefix("network_")
@@ -49,7 +49,7 @@ class StageModel(SRModel):
     def check_tested(opt: Mapping) -> None:
         """Raise ValueError unless a test names the checkpoint that it is of."""
         if not opt.get("train") and not opt["path"].get("pretrain_network_g"):
-            raise ValueError("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
+            raise ValueError("path.pretrain_network_g=null: expected the checkpoint to test (net_g_*.pth)")
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:

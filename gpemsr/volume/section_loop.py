@@ -68,25 +68,25 @@ class SlidingWindow:
 
 @torch.no_grad()
 def encoded_windows(
-    network: SectionNetwork, sections: Sections, wanted: range | None = None, device: torch.device | str = "cpu"
+    network: SectionNetwork, sections: Sections, wanted: range | None = None, device: torch.device | str | None = None
 ) -> Iterator[Any]:
     """The features of the window around each wanted section, the edge section repeated beyond the ends.
 
     Args:
-        network: on ``device`` and in eval mode.
+        network: in eval mode.
         sections: one stack; a section is read when a window first holds it.
         wanted: positions of the centres, ascending; by default of all sections.
-        device: where to compute.
+        device: where the network is; by default where the sections are.
     """
     window = SlidingWindow(network)
     for centre in range(len(sections)) if wanted is None else wanted:
         indices = window_indices(centre, len(sections), network.num_frame)
-        yield window.encode(indices, lambda index: sections[index].to(device))
+        yield window.encode(indices, lambda index: sections[index].to(device=device))
 
 
 @torch.no_grad()
 def super_resolve_sections(
-    network: SectionNetwork, sections: Sections, wanted: range | None = None, device: torch.device | str = "cpu"
+    network: SectionNetwork, sections: Sections, wanted: range | None = None, device: torch.device | str | None = None
 ) -> Iterator[torch.Tensor]:
     """Each wanted section super-resolved, (1, 1, r*h, r*w), as the network's forward of its window; not clipped.
 

@@ -73,7 +73,7 @@ def test_weights_of_a_wider_network(folder, capsys):
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_test_without_weights(stage, folder, capsys):
     line = refused(stage, folder, capsys, is_train=False)
-    assert line.endswith("path.pretrain_network_g=null: the checkpoint to test fits (net_g_*.pth)")
+    assert line.endswith("path.pretrain_network_g=null: expected the checkpoint to test (net_g_*.pth)")
 
 
 def test_a_kind_of_adversarial_loss_that_there_is_not(folder, capsys):

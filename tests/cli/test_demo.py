@@ -137,7 +137,7 @@ def test_a_picture_is_drawn(finished):
 
 
 @pytest.mark.slow
-def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_told(finished, tmp_path):
+def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_written(finished, tmp_path):
     stack = write_stack(tmp_path / "stack.tif", np.uint8)
     out = tmp_path / "out"
     for name in ("options", "experiments"):
@@ -153,7 +153,7 @@ def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_told(finished, 
 
 
 @pytest.mark.slow
-def test_a_stage_that_fails_is_told_in_one_line(tmp_path, capsys):
+def test_a_stage_that_fails_is_reported_in_one_line(tmp_path, capsys):
     write_stack(tmp_path / "stack.tif", np.uint8)
     file = write_options(tmp_path / "options") / "stage1.yml"
     file.write_text(file.read_text().replace("codebook_weight:", "codebok_weight:"))
