@@ -85,6 +85,7 @@ class BaselineStackModel(SectionValidation, VideoRecurrentModel):
             raise ValueError("network_g.whole_stack=false: true, since every section of a stack is scored")
         if (opt.get("val") or {}).get("center_frame_only"):
             raise ValueError("val.center_frame_only=true: false, since every section of a stack is scored")
+        StageModel.check_targets(opt)
         StageModel.check_tested(opt)
 
     @classmethod

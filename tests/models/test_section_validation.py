@@ -107,6 +107,17 @@ def test_lr_sections_alone_are_super_resolved_without_scores(tested):
         assert np.array_equal(cv2.imread(f"results/t/visualization/{name}", cv2.IMREAD_UNCHANGED), image)
 
 
+def test_nothing_to_score_and_nothing_to_save_is_refused(tested, capsys):
+    def change(options):
+        lr_alone(options)
+        options["val"]["save_img"] = False
+
+    with pytest.raises(AssertionError):
+        tested(change)
+    expected = "t.yml: val.save_img=false: true, since datasets.test has no HR sections to score with"
+    assert capsys.readouterr().err == f"error: {expected}\n"
+
+
 @pytest.mark.parametrize("file", ["edsr", "basicvsr"])
 def test_so_are_they_by_other_networks(tested, file):
     def change(options):
