@@ -26,8 +26,8 @@ import yaml
 from tqdm import tqdm
 
 from gpemsr import register
+from gpemsr.benchmark.demo import Demo, write_options
 from gpemsr.benchmark.training_run import train
-from gpemsr.cli import demo
 from gpemsr.options.read import read_options, to_plain
 
 EARLY = 150  # iterations at which every run must have left the bilinear image
@@ -65,19 +65,10 @@ def prepare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Data and prior; returns the options of stage III."""
     out = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    command = [
-        "--out",
-        str(out),
-        "--every",
-        str(arguments.every),
-        *(["--data", str(arguments.data)] * bool(arguments.data)),
-    ]
-    if arguments.voxel_size:
-        command += ["--voxel-size", *map(str, arguments.voxel_size)]
     if not (out / "data" / "demo_test_lr_x8.lmdb").exists():
-        demo.make_data(demo.parser().parse_args(command), demo.largest_crop(DEMO, STAGES))
+        Demo(out, DEMO, 8, arguments.data, None, arguments.voxel_size, arguments.every).make_data()
     for name in STAGES:
-        demo.write_options(DEMO / f"{name}.yml", out)
+        write_options(DEMO / f"{name}.yml", out)
         if (
             name != STAGES[-1]
             and not arguments.paper
@@ -147,15 +138,15 @@ def bicubic_psnr(out: Path) -> float:
     register()
     from basicsr.data import build_dataset
 
-    from gpemsr.volume.held_back import score, upscale_bicubic
+    from gpemsr.archs.baselines_arch import Bicubic
+    from gpemsr.data.grey_values import from_unit
+    from gpemsr.metrics.psnr_ssim import psnr_ssim
 
     options = yaml.safe_load((out / "options" / "stage3_x8.yml").read_text())["datasets"]["val"]
     roots = {key: str(out / options[key]) for key in ("dataroot_gt", "dataroot_lq")}
-    items = build_dataset({**options, **roots, "scale": 8, "phase": "val"})
-    centres = (
-        (items[i]["lq"][items[i]["lq"].shape[0] // 2, 0].numpy(), items[i]["gt"][0].numpy()) for i in range(len(items))
-    )
-    return float(np.mean([score(upscale_bicubic(lq, 8), gt)["psnr"] for lq, gt in centres]))
+    stacks = build_dataset({**options, **roots, "scale": 8, "phase": "val"}).stacks.values()
+    pairs = [(Bicubic(8)(stack[i][None])[0], stack.gt(i)) for stack in stacks for i in range(len(stack))]
+    return float(np.mean([psnr_ssim(*(from_unit(x[0].numpy(), np.uint8) for x in pair))["psnr"] for pair in pairs]))
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ from tiny_stages import NETWORKS
 
 import gpemsr.cli.test
 import gpemsr.cli.train
+from gpemsr.benchmark.demo import Demo
 from gpemsr.benchmark.equal_budget import BudgetOptions
 from gpemsr.benchmark.options import BenchmarkOptions
 from gpemsr.cli import (
@@ -181,8 +182,7 @@ class Shell:
 
     def check_demo(self, words: tuple[str, ...]) -> None:
         """What is refused before work starts; tests/cli/test_demo.py runs it whole."""
-        arguments = demo.parser().parse_args(words)
-        demo.largest_crop(arguments.options, ["stage1", f"stage2_x{arguments.scale}", f"stage3_x{arguments.scale}"])
+        Demo(**vars(demo.parser().parse_args(words))).check()
 
     def check_benchmark(self, name: str, *words: str) -> None:
         """Its option file; tests/evaluation runs it whole."""

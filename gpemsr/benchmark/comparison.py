@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
-    from gpemsr.volume.held_back import SectionResult
+    from gpemsr.benchmark.held_back import SectionResult
 
 DPI = 100
 BOX = "#ffb000"

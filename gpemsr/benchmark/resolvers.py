@@ -1,25 +1,24 @@
-"""Super-resolving the sections of a test set one after the other, with any of the networks."""
+"""The networks of the benchmark: loaded from option files, and as the loop along a stack takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
-from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
 from gpemsr.benchmark.options import IMAGE_ORACLES, Method
 from gpemsr.benchmark.oracles import use_true_codes
 from gpemsr.checkpoints.loading import check_state, load_network_state
+from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.errors import InputError
 from gpemsr.models.stage_base import lay_out
 from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered, check_section
 from gpemsr.options.read import read_options
-from gpemsr.volume.section_cache import SectionCache
+from gpemsr.volume.section_loop import SectionNetwork, section_network
 
-Resolve = Callable[[torch.Tensor], torch.Tensor]
 FRAMES = 5
 
 
@@ -27,23 +26,23 @@ def load_network(file: str, weights: str | None, device: torch.device | str) -> 
     """The network of an option file in eval mode, with its weights (averaged ones where the checkpoint has them).
 
     Raises:
-        InputError: the file, an option or the checkpoint does not fit, or there is none for a network that learns.
+        InputError: the file, an option or the checkpoint is wrong, or there is none for a network that learns.
     """
     from basicsr.archs import build_network
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    section, place = network_section(file), Place(file, "network_g")
+    section, place = network_options(file), Place(file, "network_g")
     check_call(check_registered(ARCH_REGISTRY, section.get("type"), place / "type"), section, place)
     net = build_network(section)
     if weights is not None:
         check_state(weights, section, "params_ema")
         net.load_state_dict(load_network_state(weights, "params_ema"))
     elif any(True for _ in net.parameters()):
-        raise InputError(f"weights=null: the checkpoint of this {section['type']} fits")
+        raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
     return net.to(device).eval()
 
 
-def network_section(file: str) -> dict[str, Any]:
+def network_options(file: str) -> dict[str, Any]:
     """``network_g`` of an option file, without what would be downloaded: the checkpoint brings it."""
     section = check_section(read_options(file).get("network_g"), Place(file, "network_g"))
     return {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
@@ -56,30 +55,49 @@ def window_length(file: str) -> int:
     return next((s["num_frame"] for s in sections if isinstance(s.get("num_frame"), int)), FRAMES)
 
 
-def make_resolver(net: nn.Module, method: Method, dataset: Dataset, device: torch.device | str) -> Resolve:
-    """A function from a window (1, t, 1, h, w) to its HR centre section (1, 1, r*h, r*w), for windows in order.
+def row_network(
+    net: nn.Module, method: Method, dataset: SectionWindowTestDataset, device: torch.device | str
+) -> SectionNetwork:
+    """A row's network for the loop along a stack, with what its oracle knows.
 
-    GPEMSR encodes each section once, recurrent networks with ``whole_stack`` see what the window has.
+    Args:
+        net: of :func:`load_network`; an oracle's true codes replace its prior.
+        method: the row.
+        dataset: the test set.
+        device: where ``net`` is.
 
     Raises:
-        InputError: an oracle of a network that is not GPEMSR's.
+        InputError: an oracle of a network that is not GPEMSR's, or a network that takes whole stacks only.
     """
     lay_out(net)
-    if isinstance(net, GPEMSR):
+    if method.oracle is not None:
+        if not isinstance(net, GPEMSR):
+            raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
         if method.oracle in ("true_codes", "true_reference"):
             use_true_codes(net, _pairs(dataset, device))
-        cache = SectionCache(net)
-        if method.oracle in IMAGE_ORACLES:
-            return lambda lq: cache.encode(lq[:, lq.shape[1] // 2]).reference[0]
-        return cache.reconstruct
-    if method.oracle is not None:
-        raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
+        return PriorImage(net) if method.oracle in IMAGE_ORACLES else net
     if getattr(getattr(net, "options", None), "whole_stack", False):
-        raise InputError("network_g.whole_stack=true: false fits, sections are super-resolved window by window")
-    return net
+        raise InputError("network_g.whole_stack=true: false is expected, sections are super-resolved in windows")
+    return section_network(net, window_length(method.options))
 
 
-def _pairs(dataset: Any, device: torch.device | str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    for index in range(len(dataset)):
-        item = dataset[index]
-        yield item["lq"][len(item["lq"]) // 2][None].to(device), item["gt"][None].to(device)
+class PriorImage:
+    """GPEMSR's prior alone: the result is the reference image of the centre section."""
+
+    def __init__(self, net: GPEMSR) -> None:
+        self.num_frame = net.num_frame
+        self.encode_sections = net.encode_sections
+
+    def reconstruct(self, window: SectionFeatures) -> torch.Tensor:
+        """The centre section's reference image, (b, 1, r*h, r*w)."""
+        return window.reference[:, self.num_frame // 2]
+
+
+def _pairs(
+    dataset: SectionWindowTestDataset, device: torch.device | str
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for stack in dataset.stacks.values():
+        for index in range(len(stack)):
+            gt = stack.gt(index)
+            assert gt is not None
+            yield stack[index][None].to(device), gt[None].to(device)

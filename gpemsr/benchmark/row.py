@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from gpemsr.benchmark.options import (
     HR,
-    IMAGE_ORACLES,
     BenchmarkOptions,
     Method,
     Segmentation,
@@ -22,10 +21,11 @@ from gpemsr.benchmark.options import (
     slug,
 )
 from gpemsr.data.degradations import Kind
+from gpemsr.data.grey_values import from_unit
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
-from gpemsr.volume.held_back import to_8_bit
+from gpemsr.volume.section_loop import SectionNetwork, super_resolve_sections
 
 
 def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: Mapping[str, str]) -> None:
@@ -117,45 +117,38 @@ class Row:
         from basicsr.data import build_dataset
 
         from gpemsr.benchmark.cost import PeakMemory, count_macs, count_parameters
-        from gpemsr.benchmark.resolvers import load_network, make_resolver, window_length
+        from gpemsr.benchmark.resolvers import load_network, row_network
         from gpemsr.data.volumes.writer import TiffStackWriter
         from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
 
         net = load_network(method.options, method.weights, self.device)
-        frames = getattr(net, "num_frame", None) or window_length(method.options)
-        section = {"name": "test", "type": "SectionWindowTestDataset", "num_frame": frames}
-        section |= {**self.options.data.model_dump(), "scale": self.options.scale, "phase": "test"}
-        dataset = build_dataset(section)
-        resolve = make_resolver(net, method, dataset, self.device)
-        first = dataset[0]["lq"][None].to(self.device)
+        section = {"name": "test", "type": "SectionWindowTestDataset", "scale": self.options.scale, "phase": "test"}
+        dataset = build_dataset({**section, **self.options.data.model_dump()})
+        network = row_network(net, method, dataset, self.device)
+        stacks = list(dataset.stacks.values())
+        lq = [stack.window(range(len(stack))).to(self.device) for stack in stacks]
         memory = PeakMemory(self.device)
-        with torch.no_grad():
-            resolve(first)  # memory and libraries are at hand when the clock starts
-            macs = count_macs(make_resolver_of_one(net, method, resolve), first)
+        next(super_resolve_sections(network, lq[0]))  # memory and libraries are at hand when the clock starts
+        macs = count_macs(one_section, network, lq[0][:1])
         results, seconds = [], []
-        scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
-        resolve = make_resolver(net, method, dataset, self.device) if method.oracle is None else resolve
-        for index in tqdm(range(len(dataset)), desc=method.name, unit="section", leave=False, disable=None):
-            item = dataset[index]
-            window = item["lq"][None].to(self.device)
-            with torch.no_grad():
-                synchronize(self.device)
-                start = time.perf_counter()
-                sr = resolve(window)
-                synchronize(self.device)
-                seconds.append(time.perf_counter() - start)
-            results.append(to_8_bit(sr[0, 0].float().clamp(0, 1).cpu().numpy()))
+        with tqdm(total=len(dataset), desc=method.name, unit="section", leave=False, disable=None) as bar:
+            for sections in lq:
+                for sr, took in timed(super_resolve_sections(network, sections), self.device):
+                    seconds.append(took)
+                    results.append(from_unit(sr[0, 0].float().cpu().numpy(), np.uint8))
+                    bar.update()
         peak = memory.taken()
-        for index, result in enumerate(results):
-            item = dataset[index]
-            gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()
-            found = measure_section(result, to_8_bit(gt), to_8_bit(lq), self.options.scale, pixel_size or 1.0, kind)
+        scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
+        places = [(stack, index) for stack in stacks for index in range(len(stack))]
+        for result, (stack, index) in zip(results, places, strict=True):
+            gt, lr = (from_unit(x[0].numpy(), np.uint8) for x in (stack.gt(index), stack[index]))
+            found = measure_section(result, gt, lr, self.options.scale, pixel_size or 1.0, kind)
             for name in MEASURES:
                 scores[name].append(found[name])
         missing = missing_measures(results[0].shape, kind)
         if pixel_size is None:
             scores["frc_nm"] = [None]
-            missing["frc_nm"] = "needs the voxel size, which the test set does not tell"
+            missing["frc_nm"] = "needs the voxel size, which the test set lacks"
         stack = np.stack(results)
         with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
             for image in stack:
@@ -195,20 +188,22 @@ class Row:
             yield segmenter.name, figures
 
 
-def make_resolver_of_one(net: torch.nn.Module, method: Method, resolve: Callable) -> Callable:
-    """``resolve``, but GPEMSR's as it is along a stack: one section is encoded and one window reconstructed."""
-    from gpemsr.archs.gpemsr_arch import GPEMSR
+def one_section(network: SectionNetwork, lq: torch.Tensor) -> torch.Tensor:
+    """What a section costs along a stack: one section (1, 1, h, w) is encoded and one window reconstructed."""
+    encoded = network.encode_sections(lq[None])
+    return network.reconstruct(type(encoded).cat([encoded] * network.num_frame))
 
-    if not isinstance(net, GPEMSR):
-        return resolve
 
-    def one(window: torch.Tensor) -> torch.Tensor:
-        encoded = net.encode_sections(window[:, :1])
-        if method.oracle in IMAGE_ORACLES:
-            return encoded.reference[0]
-        return net.reconstruct(encoded.window([0] * window.shape[1]))
-
-    return one
+def timed(results: Iterator[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, float]]:
+    """Each result and the seconds that it took."""
+    while True:
+        synchronize(device)
+        start = time.perf_counter()
+        result = next(results, None)
+        if result is None:
+            return
+        synchronize(device)
+        yield result, time.perf_counter() - start
 
 
 def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.ndarray:
@@ -235,13 +230,14 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
             iterations[Path(record).stem] = int(found["iterations"])
             core_minutes += float(found["core_minutes"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise InputError(f"{record}: a record of gpemsr-benchmark-train fits") from None
+            raise InputError(f"{record}: expected a record of gpemsr-benchmark-train") from None
     return {"iterations": iterations, "core_minutes": core_minutes} if records else None
 
 
 def stack_of(store: SectionStore) -> np.ndarray:
     """All sections of all volumes, (z, y, x) uint8."""
-    return np.stack([to_8_bit(store.read_float(v, s)) for v, info in store.volumes.items() for s in info.sections])
+    sections = [store.read_float(v, s) for v, info in store.volumes.items() for s in info.sections]
+    return np.stack([from_unit(section, np.uint8) for section in sections])
 
 
 def synchronize(device: torch.device) -> None:

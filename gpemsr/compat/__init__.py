@@ -14,7 +14,6 @@ from gpemsr.compat.basicsr_patches import (
     apply,
     copy_options_as,
     parse_options_with,
-    validate_video_on_any_device,
     working_root,
 )
 from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
@@ -32,6 +31,5 @@ __all__ = [
     "parse_options_with",
     "silence_known_warnings",
     "temporarily",
-    "validate_video_on_any_device",
     "working_root",
 ]

@@ -7,7 +7,6 @@ import functools
 import os
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
 
 def apply() -> None:
     """Install the lasting patches below into the imported BasicSR, except :func:`parse_options_with`. Repeatable."""
-    validate_video_on_any_device()
     resume_without_cuda()
     distribute_without_cuda()
     make_only_folders()
@@ -41,53 +39,6 @@ def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
         replacement = functools.wraps(original)(make(original))
         replacement.original = original  # type: ignore[attr-defined]
         setattr(owner, name, replacement)
-
-
-def validate_video_on_any_device() -> None:
-    """Let ``VideoBaseModel`` and ``VideoRecurrentModel`` validate on the CPU and save images while training.
-
-    On one device BasicSR warns that it takes the code for several: that warning is left out. It puts its table of
-    results on 'cuda'; it is made here beforehand, on the model's device, anew for each data set (so that several
-    validation sets work), and reduced over the ranks by BasicSR as before.
-    ``VideoRecurrentModel`` squeezes the item in place after ``feed_data``, which on the CPU also changes
-    ``self.lq``: it is given tensors of their own shape on the same memory. With ``save_img`` in training
-    BasicSR raises NotImplementedError: the pictures go to ``visualization/<set>/<folder>/<name>_<iteration>.png``.
-    """
-    import torch
-    from basicsr.models.video_base_model import VideoBaseModel
-    from basicsr.models.video_recurrent_model import VideoRecurrentModel
-
-    def make(original: Callable) -> Callable:
-        def dist_validation(self, dataloader, current_iter, tb_logger, save_img):
-            options, feed_data = self.opt, self.feed_data
-            metrics = options["val"].get("metrics")
-            val = {**options["val"], "metrics": metrics}
-            if metrics is not None:
-                counts = Counter(dataloader.dataset.data_info["folder"])
-                self.metric_results = {
-                    folder: torch.zeros(count, len(metrics), device=self.device) for folder, count in counts.items()
-                }
-            self.opt = {**options, "val": val}
-            if save_img and options["is_train"]:
-                label = str(current_iter)
-                self.opt |= {"is_train": False, "name": label, "val": {**val, "suffix": label}}
-            self.feed_data = lambda data: feed_data(
-                {key: value.detach() if torch.is_tensor(value) else value for key, value in data.items()}
-            )
-            try:
-                original(self, dataloader, current_iter, tb_logger, save_img)
-            finally:
-                self.opt = options
-                del self.feed_data
-
-        return dist_validation
-
-    def without_warning(original: Callable) -> Callable:
-        return lambda self, *args: self.dist_validation(*args)
-
-    _replace(VideoBaseModel, "nondist_validation", without_warning)
-    _replace(VideoBaseModel, "dist_validation", make)
-    _replace(VideoRecurrentModel, "dist_validation", make)
 
 
 def resume_without_cuda() -> None:

@@ -78,6 +78,10 @@ class SectionPairs:
         """Height and width of the volume's LR sections."""
         return self._lr.volumes[volume].shape
 
+    def dtype(self, volume: str) -> np.dtype:
+        """Data type of the volume's LR sections: ``uint8`` or ``uint16``."""
+        return self._lr.volumes[volume].dtype
+
     def gt_shape(self, volume: str) -> tuple[int, int]:
         """Height and width of the volume's HR sections."""
         return self._gt().volumes[volume].shape

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gpemsr.data.grey_values import to_unit
 from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
 from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
 from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
@@ -81,8 +82,7 @@ class SectionStore(ABC):
         self, volume: str, section: int, y: int = 0, x: int = 0, height: int | None = None, width: int | None = None
     ) -> np.ndarray:
         """As :meth:`read`, as float32 in [0, 1]: the value divided by 255 (uint8) or 65535 (uint16)."""
-        values = self.read(volume, section, y, x, height, width)
-        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+        return to_unit(self.read(volume, section, y, x, height, width))
 
     @abstractmethod
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.section_options import PairOptions, check_num_frame, check_pair, parse_options
 from gpemsr.data.section_pairs import SectionPairs
-from gpemsr.data.section_sampling import section_key, to_tensor
+from gpemsr.data.section_sampling import section_key, to_tensor, window_indices
 from gpemsr.options.schema import PositiveInt
 
 with importable_basicsr():
@@ -23,6 +22,43 @@ class SectionWindowTestOptions(PairOptions):
     """Option keys of :class:`SectionWindowTestDataset` and :class:`SectionStackTestDataset`."""
 
     num_frame: PositiveInt = 5
+
+
+class SectionStack:
+    """The LR sections of one volume in the order of z, each read when it is asked for: (1, h, w) in [0, 1].
+
+    Args:
+        pairs: where they are.
+        volume: the volume's name.
+
+    Attributes:
+        numbers: their numbers, ascending.
+        dtype: of the stored sections, ``uint8`` or ``uint16``.
+        scale: HR pixels per LR pixel, along y and x.
+    """
+
+    def __init__(self, pairs: SectionPairs, volume: str) -> None:
+        self._pairs, self.volume = pairs, volume
+        self._rectangle = (0, 0, *pairs.lq_shape(volume))
+        self.numbers = pairs.volumes[volume]
+        self.dtype, self.scale = pairs.dtype(volume), pairs.scale
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return to_tensor(self._pairs.read_lq(self.volume, self.numbers[index], *self._rectangle))
+
+    def window(self, indices: Sequence[int]) -> torch.Tensor:
+        """Sections by their positions, (t, 1, h, w); a repeated one is read once."""
+        read = {index: self[index] for index in set(indices)}
+        return torch.stack([read[index] for index in indices])
+
+    def gt(self, index: int) -> torch.Tensor | None:
+        """The HR section (1, scale * h, scale * w); None where there is none."""
+        if not self._pairs.has_gt:
+            return None
+        return to_tensor(self._pairs.read_gt(self.volume, self.numbers[index], *self._rectangle))
 
 
 @DATASET_REGISTRY.register()
@@ -38,11 +74,14 @@ class SectionWindowTestDataset(Dataset):
         opt: see :class:`SectionWindowTestOptions` and docs/datasets.md.
 
     Attributes:
+        stacks: the volumes' sections, by volume.
+        has_gt: whether there are HR sections.
+        num_frame: sections of a window.
         data_info: lists over all items of ``lq_path``, ``gt_path``, ``folder``, ``idx``, ``border``.
         folders: the volumes.
 
     Raises:
-        InputError: an option does not fit, or LR and HR do not belong together.
+        InputError: an option is invalid, or LR and HR do not belong together.
     """
 
     Options = SectionWindowTestOptions
@@ -56,37 +95,31 @@ class SectionWindowTestDataset(Dataset):
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
-        self._pairs = SectionPairs(self._options)
-        self.folders = list(self._pairs.volumes)
-        self.data_info: dict[str, list] = {"lq_path": [], "gt_path": [], "folder": [], "idx": [], "border": []}
-        half = self._options.num_frame // 2
-        for volume, sections in self._pairs.volumes.items():
-            for i, section in enumerate(sections):
-                key = section_key(volume, section)
-                self.data_info["lq_path"].append(key)
-                self.data_info["gt_path"].append(key)
-                self.data_info["folder"].append(volume)
-                self.data_info["idx"].append(f"{i}/{len(sections)}")
-                self.data_info["border"].append(int(i < half or i >= len(sections) - half))
+        pairs = SectionPairs(self._options)
+        self.has_gt, self.num_frame = pairs.has_gt, self._options.num_frame
+        self.stacks = {volume: SectionStack(pairs, volume) for volume in pairs.volumes}
+        self.folders = list(self.stacks)
+        self._places = [(stack, i) for stack in self.stacks.values() for i in range(len(stack))]
+        keys = [section_key(stack.volume, stack.numbers[i]) for stack, i in self._places]
+        half = self.num_frame // 2
+        self.data_info: dict[str, list] = {
+            "lq_path": keys,
+            "gt_path": list(keys),
+            "folder": [stack.volume for stack, _ in self._places],
+            "idx": [f"{i}/{len(stack)}" for stack, i in self._places],
+            "border": [int(i < half or i >= len(stack) - half) for stack, i in self._places],
+        }
 
     def __len__(self) -> int:
-        return len(self._pairs.sections)
+        return len(self._places)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str | int]:
-        volume, section = self._pairs.sections[index]
-        rectangle = (0, 0, *self._pairs.lq_shape(volume))
-        window = self._pairs.window(volume, section, self._options.num_frame)
-        key = section_key(volume, section)
-        item = {
-            "lq": to_tensor(self._pairs.read_lq_sections(volume, window, rectangle)),
-            "folder": volume,
-            "idx": self.data_info["idx"][index],
-            "border": self.data_info["border"][index],
-            "key": key,
-            "lq_path": key,
-        }
-        if self._pairs.has_gt:
-            item["gt"] = to_tensor(self._pairs.read_gt(volume, section, *rectangle))
+        stack, i = self._places[index]
+        item = {name: self.data_info[name][index] for name in ("folder", "idx", "border", "lq_path")}
+        item["key"] = item["lq_path"]
+        item["lq"] = stack.window(window_indices(i, len(stack), self.num_frame))
+        if (gt := stack.gt(i)) is not None:
+            item["gt"] = gt
         return item
 
 
@@ -95,18 +128,16 @@ class SectionStackTestDataset(SectionWindowTestDataset):
     """One item per volume, for BasicSR's ``VideoRecurrentModel``: all its sections at once, in memory.
 
     An item: ``lq`` float32 (n, 1, h, w), ``gt`` (n, 1, scale * h, scale * w) unless ``dataroot_gt`` is null, and
-    ``folder``, the volume. ``num_frame`` only tells ``data_info["border"]``.
+    ``folder``, the volume. ``num_frame`` decides on ``data_info["border"]`` alone.
     """
 
     def __len__(self) -> int:
         return len(self.folders)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str | int]:
-        volume = self.folders[index]
-        rectangle = (0, 0, *self._pairs.lq_shape(volume))
-        sections = list(self._pairs.volumes[volume])
-        item: dict[str, torch.Tensor | str | int] = {"folder": volume}
-        item["lq"] = to_tensor(self._pairs.read_lq_sections(volume, sections, rectangle))
-        if self._pairs.has_gt:
-            item["gt"] = to_tensor(np.stack([self._pairs.read_gt(volume, z, *rectangle) for z in sections]))
+        stack = self.stacks[self.folders[index]]
+        every = range(len(stack))
+        item: dict[str, torch.Tensor | str | int] = {"folder": stack.volume, "lq": stack.window(every)}
+        if self.has_gt:
+            item["gt"] = torch.stack([gt for i in every if (gt := stack.gt(i)) is not None])
         return item

@@ -20,7 +20,7 @@ import torchvision
 from gpemsr.data.degradations import Kind, degradation_of, degrade
 from gpemsr.metrics.frc import ring_correlation
 from gpemsr.metrics.libraries import library
-from gpemsr.volume.held_back import score
+from gpemsr.metrics.psnr_ssim import psnr_ssim
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def measure_section(
     missing = missing_measures(gt.shape, kind)
     piq = library("piq", "measuring sections")
     x, y = (torch.from_numpy(image / 255)[None, None] for image in (sr, gt))
-    scores = score(sr / 255, gt / 255)
+    scores = psnr_ssim(sr, gt)
     measured: dict[str, Callable[[], float]] = {
         "psnr": lambda: scores["psnr"],
         "ssim": lambda: scores["ssim"],

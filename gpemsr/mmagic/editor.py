@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.gpemsr_model import attach_features, load_prior
 from gpemsr.models.stage_base import lay_out
-from gpemsr.volume.section_cache import SectionCache
+from gpemsr.volume.section_loop import SlidingWindow
 
 
 def to_8bit(img: torch.Tensor) -> torch.Tensor:
@@ -59,7 +59,7 @@ class GPEMSREditor(BaseEditModel):
         self.pretrain_prior = pretrain_prior
         self.pretrain_network_g = pretrain_network_g
         self.param_key_g = param_key_g
-        self.section_cache: SectionCache | None = None
+        self.sliding_window = SlidingWindow(self.generator)
         self.generator.register_load_state_dict_post_hook(self.forget_sections)
 
     def init_weights(self) -> None:
@@ -82,7 +82,7 @@ class GPEMSREditor(BaseEditModel):
 
     def forget_sections(self, *_: Any) -> None:
         """Encode sections anew, for the weights may have changed."""
-        self.section_cache = None
+        self.sliding_window = SlidingWindow(self.generator)
 
     def forward_train(
         self, inputs: torch.Tensor, data_samples: DataSample | None = None, **kwargs: Any
@@ -99,10 +99,14 @@ class GPEMSREditor(BaseEditModel):
         self, inputs: torch.Tensor, data_samples: DataSample | None = None, **kwargs: Any
     ) -> DataSample:
         """Results of windows (b, t, 1, h, w): ``pred_img`` (b, 1, r*h, r*w), 8 bit; ``gt_img`` becomes 8 bit too."""
-        if self.section_cache is None:
-            self.section_cache = SectionCache(self.generator)
-        cache = self.section_cache
-        result = torch.cat([cache.reconstruct(window[None]) for window in inputs])
+        result = torch.cat([self.reconstruct(window) for window in inputs])
         if data_samples is not None and "gt_img" in data_samples:
             data_samples.set_tensor_data({"gt_img": to_8bit(data_samples.gt_img)})
         return DataSample(pred_img=to_8bit(result))
+
+    @torch.no_grad()
+    def reconstruct(self, window: torch.Tensor) -> torch.Tensor:
+        """Result (1, 1, r*h, r*w) of a window (t, 1, h, w); MMagic's loop names no sections, so their values do."""
+        keys = [(section.shape, section.cpu().numpy().tobytes()) for section in window]
+        sections = dict(zip(keys, window, strict=True))
+        return self.generator.reconstruct(self.sliding_window.encode(keys, sections.__getitem__))

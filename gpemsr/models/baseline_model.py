@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.models.video_recurrent_model import VideoRecurrentModel
 from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
 from gpemsr.archs.baselines_arch import RIVALS, Bicubic
 from gpemsr.archs.lifted import RECURRENT, Rival
-from gpemsr.models.portable import PortableModel
+from gpemsr.data.section_window_test_dataset import SectionStack
+from gpemsr.models.section_validation import SectionValidation
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import TrainOptions
 
@@ -23,8 +23,8 @@ class BaselineTrainOptions(TrainOptions):
 
 
 @MODEL_REGISTRY.register()
-class BaselineModel(StageModel, VideoBaseModel):
-    """Pixel loss to the HR section; whole sections are validated with BasicSR's video validation, as in stage III."""
+class BaselineModel(StageModel, SectionValidation):
+    """Pixel loss to the HR section; validated on whole sections, as stage III is."""
 
     Options = BaselineTrainOptions
     works_with = {
@@ -52,8 +52,8 @@ class BaselineModel(StageModel, VideoBaseModel):
             raise ValueError("network_g.whole_stack=true: only in a test with model_type: BaselineStackModel")
         for key, dataset in opt["datasets"].items():
             if dataset["type"] == "SectionStackTestDataset":
-                fits = "SectionWindowTestDataset fits; whole stacks need model_type: BaselineStackModel"
-                raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {fits}")
+                expected = "expected SectionWindowTestDataset; whole stacks need model_type: BaselineStackModel"
+                raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {expected}")
             try:
                 rival.check_window(dataset.get("num_frame", 5), complete)
             except ValueError as error:
@@ -67,8 +67,8 @@ class BaselineModel(StageModel, VideoBaseModel):
 
 
 @MODEL_REGISTRY.register()
-class BaselineStackModel(PortableModel, VideoRecurrentModel):
-    """Test of a recurrent network on whole stacks: BasicSR's model, with options that are checked."""
+class BaselineStackModel(SectionValidation, VideoRecurrentModel):
+    """Test of a recurrent network, which takes each volume as a whole."""
 
     works_with = {
         "network_g": tuple(rival.name for rival in RIVALS if rival.takes == RECURRENT),
@@ -78,11 +78,13 @@ class BaselineStackModel(PortableModel, VideoRecurrentModel):
 
     @classmethod
     def check_options(cls, opt: Mapping) -> None:
-        """A test, with HR sections, of a trained network that returns all sections."""
+        """A test of a trained network that returns all sections."""
         if opt.get("train"):
             raise ValueError("model_type=BaselineStackModel: it tests; train with BaselineModel")
         if not opt["network_g"].get("whole_stack"):
             raise ValueError("network_g.whole_stack=false: true, since every section of a stack is scored")
+        if (opt.get("val") or {}).get("center_frame_only"):
+            raise ValueError("val.center_frame_only=true: false, since every section of a stack is scored")
         StageModel.check_targets(opt)
         StageModel.check_tested(opt)
 
@@ -90,3 +92,14 @@ class BaselineStackModel(PortableModel, VideoRecurrentModel):
     def checkpoints(cls, opt: Mapping) -> Iterator[tuple[str, Mapping, dict]]:
         """As those of the models of the stages."""
         return StageModel.checkpoints(opt)
+
+    def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
+        """A network that is only tested is not wrapped: processes need not run it the same number of times."""
+        return net.to(self.device)
+
+    def super_resolve(self, stack: SectionStack, part: range, num_frame: int) -> Iterator[torch.Tensor]:
+        """The results (1, 1, r*h, r*w) of a part of a volume's sections; the network sees all of them."""
+        if part:
+            self.feed_data({"lq": stack.window(range(len(stack)))[None]})
+            self.test()
+            yield from self.output[0, part.start : part.stop, None]

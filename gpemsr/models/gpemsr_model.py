@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 from basicsr.losses import build_loss
-from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
-from torch import nn
+from torch import distributed, nn
 
 from gpemsr.archs.gpemsr_arch import GPEMSR, enlarge
 from gpemsr.archs.perceptual import EncoderFeatures
 from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.weights import DOWNLOAD, SPYNET, VGG19, fetch
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.losses.contextual_loss import ContextualLoss
+from gpemsr.models.section_validation import SectionValidation
 from gpemsr.models.stage_base import StageModel
 from gpemsr.models.start_watch import StartWatch
 from gpemsr.options.schema import PositiveFloat, TrainOptions
-from gpemsr.volume.section_cache import SectionCache
 
 AVERAGED = "params_ema"  # weights to go on from
 CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4
@@ -36,7 +36,7 @@ class GPEMSRTrainOptions(TrainOptions):
 
 
 @MODEL_REGISTRY.register()
-class GPEMSRModel(StageModel, VideoBaseModel):
+class GPEMSRModel(StageModel, SectionValidation):
     """Pixel loss to the HR section and contextual loss to the prior's reference images.
 
     ``path.pretrain_prior`` is the checkpoint of stage II. The prior stays frozen and in eval mode.
@@ -44,7 +44,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
     iteration: training goes on from it, and the prior is let in.
     The offsets and masks of deformable convolutions learn at ``train.offset_lr_mul`` times the learning rate, as with
     EDVR's ``dcn_lr_mul``: they are sums over hundreds of inputs, and could shut all that is aligned in a few steps.
-    Whole sections are validated with BasicSR's video validation; each section is encoded once.
+    In a validation each section is encoded once.
     """
 
     Options = GPEMSRTrainOptions
@@ -59,7 +59,7 @@ class GPEMSRModel(StageModel, VideoBaseModel):
 
     @classmethod
     def check_options(cls, opt: Mapping) -> None:
-        """Stage III needs the result of stage II, windows as long as the network's, and fitting losses."""
+        """Stage III needs the result of stage II, windows as long as the network's, and losses of its features."""
         path, net, train = opt["path"], opt["network_g"], opt.get("train") or {}
         if net.get("without") != "prior":
             cls.check_prior(opt, "II")
@@ -167,26 +167,24 @@ class GPEMSRModel(StageModel, VideoBaseModel):
             self.watch_start(current_iter)
 
     def start_validation(self) -> None:
-        """Encode the sections anew, with the current weights; forget the HR sections of the last step."""
-        net = self.net_g_ema if hasattr(self, "net_g_ema") else self.get_bare_model(self.net_g)
-        self.section_cache = SectionCache(net)
-        self.gains: list[torch.Tensor] = []
-        if hasattr(self, "gt"):
-            del self.gt
+        """Forget what the last validation gathered."""
+        self.gains: list[float] = []
 
-    def test(self) -> None:
-        """Super-resolve the centre section of ``lq`` (1, t, 1, h, w)."""
-        net = self.section_cache.net
-        net.eval()
-        self.output = self.section_cache.reconstruct(self.lq)
-        net.train(self.is_train)
-        if hasattr(self, "gt"):
-            bilinear = enlarge(self.lq[:, net.centre], net.scale)
-            self.gains.append(psnr(self.output, self.gt) - psnr(bilinear, self.gt))
+    def visuals(self, stack: SectionStack, index: int, sr: torch.Tensor) -> dict[str, torch.Tensor]:
+        """As every model's; keeps how far the result is above the bilinear image."""
+        visuals = super().visuals(stack, index, sr)
+        if (gt := visuals.get("gt")) is not None:
+            bilinear = enlarge(visuals["lq"], stack.scale)
+            self.gains.append((psnr(visuals["result"], gt) - psnr(bilinear, gt)).item())
+        return visuals
 
     def validation_scalars(self) -> Mapping[str, float]:
-        """Mean PSNR of the sections minus that of their bilinear images (dB)."""
-        return {"psnr_above_bilinear": torch.stack(self.gains).mean().item()} if self.gains else {}
+        """Mean PSNR of the sections, those of all processes, minus that of their bilinear images (dB)."""
+        total = torch.tensor([sum(self.gains), len(self.gains)], device=self.device)
+        if self.opt["dist"]:
+            distributed.all_reduce(total)
+        gain, count = total.tolist()
+        return {"psnr_above_bilinear": gain / count} if count else {}
 
     def validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool = False) -> None:
         """Validate; warn once of a training that is still at its start, see :class:`StartWatch`."""

@@ -59,10 +59,14 @@ class StageModel(PortableModel, SRModel):
 
     @staticmethod
     def check_targets(opt: Mapping) -> None:
-        """Raise ValueError unless every data set has HR sections, which BasicSR's video validation needs."""
+        """Raise ValueError unless a training has HR sections, and a test without them saves its results."""
         for name, dataset in opt["datasets"].items():
-            if dataset.get("dataroot_gt") is None:
+            if dataset.get("dataroot_gt") is not None:
+                continue
+            if opt.get("train") and not name.startswith("test"):
                 raise ValueError(f"datasets.{name}.dataroot_gt=null: the HR sections that results are compared with")
+            if not (opt.get("val") or {}).get("save_img"):
+                raise ValueError(f"val.save_img=false: true, since datasets.{name} has no HR sections to score with")
 
     def load_network(
         self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"

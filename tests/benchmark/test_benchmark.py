@@ -145,7 +145,7 @@ def test_a_record_of_training_that_is_none_is_named_in_one_line(folder, record):
     if record is not None:
         (folder / "stage1.json").write_text(record)
     row = one_row(folder, {**GPEMSR, "trainings": ["stage1.json"]})
-    assert row["error"] == "stage1.json: a record of gpemsr-benchmark-train fits"
+    assert row["error"] == "stage1.json: expected a record of gpemsr-benchmark-train"
 
 
 @pytest.mark.parametrize("oracle", ["true_codes", "reference", "true_reference"])
@@ -185,7 +185,7 @@ def test_the_macs_are_those_of_encoding_one_section_and_reconstructing_one(folde
     [
         ({"weights": "absent.pth"}, "absent.pth"),
         ({"weights": "broken.pth"}, "broken.pth"),
-        ({"weights": None}, "the checkpoint of this GPEMSR fits"),
+        ({"weights": None}, "expected the checkpoint of this GPEMSR"),
         ({"options": "absent.yml"}, "absent.yml"),
         ({"options": "bicubic.yml", "weights": None, "oracle": "reference"}, "only with network_g.type: GPEMSR"),
         ({"options": "other.yml"}, "num_feat"),

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gpemsr.benchmark.comparison import draw_scale_bar, most_detailed, plot_comparison
-from gpemsr.volume.held_back import SectionResult
+from gpemsr.benchmark.held_back import SectionResult
 
 SCORES = {"psnr": 21.5, "ssim": 0.5, "psnr_bicubic": 20.0, "ssim_bicubic": 0.4, "index_accuracy": 0.1}
 

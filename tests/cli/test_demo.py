@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tiny_stages import stage_options
 
+from gpemsr.benchmark.demo import Demo
 from gpemsr.cli import demo
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.volumes.reader import open_volume
@@ -136,14 +137,14 @@ def test_a_picture_is_drawn(finished):
 
 
 @pytest.mark.slow
-def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_told(finished, tmp_path):
+def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_written(finished, tmp_path):
     stack = write_stack(tmp_path / "stack.tif", np.uint8)
     out = tmp_path / "out"
     for name in ("options", "experiments"):
         shutil.copytree(finished / "out" / name, out / name)
-    arguments = demo.parser().parse_args(["--data", str(tmp_path / "stack.tif"), "--out", str(out)])
-    demo.make_data(arguments, CROP)
-    demo.evaluate(arguments, "stage3_x8", {"stage3_x8": 60.0})
+    run = Demo(out, finished / "options", data=tmp_path / "stack.tif")
+    run.make_data()
+    run.evaluate({"stage3_x8": 60.0})
     with open_volume(out / "sr.tif") as volume:
         assert volume.dtype == np.uint8
         for index, row in enumerate(scores(out)[:2]):
@@ -152,7 +153,7 @@ def test_a_stack_of_8_bits_gives_8_bits_with_the_scores_that_are_told(finished, 
 
 
 @pytest.mark.slow
-def test_a_stage_that_fails_is_told_in_one_line(tmp_path, capsys):
+def test_a_stage_that_fails_is_reported_in_one_line(tmp_path, capsys):
     write_stack(tmp_path / "stack.tif", np.uint8)
     file = write_options(tmp_path / "options") / "stage1.yml"
     file.write_text(file.read_text().replace("codebook_weight:", "codebok_weight:"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from tiny_basicsr import tiny_options, write_options, write_pngs
-from tiny_video import FRAMES, PSNR, register_tiny_video, video_options
+from tiny_video import PSNR, video_options
 
 from gpemsr import compat
 from gpemsr.cli.launch import read
@@ -20,17 +20,11 @@ with compat.importable_basicsr():
     import basicsr.test
     import basicsr.train
     import basicsr.utils.options
-    from basicsr.data import build_dataset
-    from basicsr.models import build_model
     from basicsr.models.base_model import BaseModel
-    from basicsr.models.video_base_model import VideoBaseModel
-    from basicsr.models.video_recurrent_model import VideoRecurrentModel
     from basicsr.utils import dist_util
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCHED = [
-    (VideoBaseModel, "dist_validation"),
-    (VideoRecurrentModel, "dist_validation"),
     (basicsr.train, "load_resume_state"),
     (basicsr.train, "parse_options"),
     (basicsr.utils.options, "parse_options"),
@@ -78,42 +72,6 @@ def test_applying_twice_changes_nothing_more():
     compat.apply()
     assert [getattr(owner, name) for owner, name in PATCHED] == before
     assert not any(hasattr(function.original, "original") for function in before)
-
-
-@pytest.fixture(params=["VideoBaseModel", "VideoRecurrentModel"])
-def video_model(request, tmp_path):
-    register_tiny_video()
-    options = video_options(request.param)
-    paths = {"visualization": str(tmp_path), "models": str(tmp_path), "training_states": str(tmp_path)}
-    options |= {"is_train": False, "dist": False, "rank": 0, "world_size": 1, "path": paths}
-    return build_model(options)
-
-
-def validate(model, save_img=False):
-    recurrent = isinstance(model, VideoRecurrentModel)
-    dataset = build_dataset({"name": "V", "type": "TinyVideoDataset", "phase": "val", "clips": recurrent})
-    model.validation(SimpleNamespace(dataset=dataset), 7, None, save_img)
-
-
-def test_video_models_validate_on_the_cpu(video_model):
-    validate(video_model)
-    assert video_model.best_metric_results["V"]["psnr"]["val"] == pytest.approx(PSNR, abs=1e-3)
-
-
-@only_without_cuda
-def test_video_models_of_basicsr_need_cuda(video_model, monkeypatch):
-    owner = type(video_model)
-    monkeypatch.setattr(owner, "dist_validation", owner.dist_validation.original)
-    with pytest.raises((RuntimeError, AssertionError), match=r"CUDA|NVIDIA"):
-        validate(video_model)
-
-
-def test_video_models_save_images_while_training(video_model, tmp_path):
-    video_model.opt["is_train"] = True
-    validate(video_model, save_img=True)
-    assert video_model.opt["is_train"]
-    pictures = list((tmp_path / "V" / "a").glob("*_7.png"))
-    assert len(pictures) == FRAMES
 
 
 def test_auto_resume_finds_the_last_state_of_its_own_experiment(tmp_path):

@@ -29,10 +29,11 @@ def own_data_sets() -> dict[str, type]:
 @pytest.mark.parametrize(("phase", "options"), EXAMPLES, ids=[f"{p}-{o['type']}" for p, o in EXAMPLES])
 def test_example_builds_and_gives_an_item(make_stores, phase, options):
     gpemsr.register()
-    stores = make_stores({"cell": [0, 1, 2]}, backend="lmdb")
-    roots = {key: stores[key] for key in options if key.startswith("dataroot")}
+    stores = make_stores({"cell": [0, 1, 2]}, backend=options["io_backend"]["type"])
+    roots = {key: stores[key] for key, value in options.items() if key.startswith("dataroot") and value}
     item = build_dataset({**options, **roots, "phase": phase, "scale": 8})[0]
-    assert item["gt"].shape[-3] == 1
+    assert item["lq" if options["dataroot_gt"] is None else "gt"].shape[-3] == 1
+    assert ("gt" in item) == (options["dataroot_gt"] is not None)
 
 
 def test_page_names_every_data_set():

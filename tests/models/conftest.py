@@ -12,7 +12,7 @@ from gpemsr import compat
 
 @pytest.fixture(scope="session", autouse=True)
 def patched_basicsr() -> None:
-    """What the launchers do; validation of video models needs it on the CPU."""
+    """What the launchers do."""
     compat.apply()
 
 

@@ -121,7 +121,7 @@ def test_another_network_is_refused(make_run):
         check_options(run.options, "my.yml", is_train=True)
 
 
-def test_validation_needs_hr_sections(make_run):
+def test_validation_while_training_needs_hr_sections(make_run):
     run = make_run("edsr")
     run.options["datasets"]["val"]["dataroot_gt"] = None
     with pytest.raises(InputError, match=r"datasets.val.dataroot_gt=null: the HR sections"):
@@ -145,7 +145,8 @@ def test_a_whole_stack_is_tested_at_once(make_run):
     ("section", "key", "value", "line"),
     [
         ("network_g", "whole_stack", False, "network_g.whole_stack=false: true"),
-        ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: the checkpoint to test"),
+        ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: expected the checkpoint to test"),
+        ("val", "center_frame_only", True, "val.center_frame_only=true: false"),
         ("network_g", "type", "SectionEDSR", 'network_g.type="SectionEDSR"'),
     ],
 )
@@ -162,6 +163,6 @@ def test_windows_are_not_scored_on_whole_stacks(make_run):
     run = make_run("edsr")
     run.options["datasets"]["val"]["type"] = "SectionStackTestDataset"
     with pytest.raises(
-        InputError, match=r"^my.yml: datasets.val.type=SectionStackTestDataset: SectionWindowTestDataset"
+        InputError, match=r"^my.yml: datasets.val.type=SectionStackTestDataset: expected SectionWindowTestDataset"
     ):
         check_options(run.options, "my.yml", is_train=True)

@@ -88,7 +88,7 @@ def test_the_contextual_loss_can_be_left_out_or_have_vgg_features(stage):
 
 
 @pytest.mark.parametrize(("logit", "attention"), [(0, 0.5), (-30, 0), (30, 1)])
-def test_the_log_tells_how_far_attention_over_sections_is_open(stage, logit, attention):
+def test_the_log_shows_how_far_attention_over_sections_is_open(stage, logit, attention):
     model = stage.model()
     for embedding in (model.net_g.fusion.temporal_attn1, model.net_g.fusion.temporal_attn2):
         torch.nn.init.zeros_(embedding.weight)
@@ -121,7 +121,7 @@ def test_averaged_weights_follow_and_the_prior_is_there_at_once(make_stage):
         torch.testing.assert_close(averaged[name], (before[name] + value) / 2)
 
 
-def test_averaged_weights_have_the_prior_that_path_names_beside_other_weights_too(make_stage):
+def test_averaged_weights_have_the_prior_that_path_names_with_other_weights_too(make_stage):
     stage = make_stage(3, ema_decay=0.5)
     stage.model().save(0, 1)
     prior = torch.load(stage.folder / "prior.pth", weights_only=True)["params"]
@@ -134,7 +134,7 @@ def test_averaged_weights_have_the_prior_that_path_names_beside_other_weights_to
         assert all(torch.equal(value, prior[key]) for key, value in net.prior.state_dict().items())
 
 
-def test_a_training_still_at_the_bilinear_image_is_told(stage):
+def test_a_training_still_at_the_bilinear_image_is_warned_of(stage):
     model = stage.model()
     torch.nn.init.zeros_(model.net_g.conv_last.weight)
     torch.nn.init.zeros_(model.net_g.conv_last.bias)
@@ -330,8 +330,7 @@ def test_the_option_file_fits(stage):
     check_options(stage.options, "my.yml", True)
 
 
-def test_a_test_without_hr_sections_is_refused(stage):
-    """BasicSR's video validation would end with a KeyError."""
+def test_a_training_that_validates_without_hr_sections_is_refused(stage):
     stage.options["datasets"]["val"]["dataroot_gt"] = None
     with pytest.raises(InputError) as refused:
         check_options(stage.options, "my.yml", True)

@@ -1,0 +1,232 @@
+"""The demo: a stack -> LMDBs -> three stages -> its held-back sections super-resolved, scored and pictured."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from tqdm import tqdm
+
+from gpemsr import register
+from gpemsr.benchmark.comparison import plot_comparison
+from gpemsr.benchmark.held_back import HeldBackSections, SectionResult
+from gpemsr.benchmark.training_run import train
+from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.data.grey_values import from_unit
+from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
+from gpemsr.data.section_store import VolumeInfo, open_section_store
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.data.volumes.writer import TiffStackWriter
+from gpemsr.errors import InputError
+from gpemsr.files import replaced
+from gpemsr.options.read import read_options, to_plain
+from gpemsr.phantom.stack import phantom_sections
+
+PHANTOM_SHAPE, PHANTOM_VOXEL_SIZE = (40, 384, 384), (40.0, 4.0, 4.0)
+MAX_SECTIONS = 64
+MAX_SIDE = 1024
+HELD_BACK = 0.2
+MIN_SECTIONS = 10
+MIN_SIDE = 64  # HR pixels, where the training crops are smaller
+COLUMNS = ("psnr_bicubic", "psnr", "ssim_bicubic", "ssim", "index_accuracy")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What to train on and how.
+
+    Attributes:
+        out: folder of all results.
+        options: folder of ``stage1.yml``, ``stage2_x8.yml``, ...
+        scale: HR over LR size, 8 or 16.
+        data: an EM stack; None for the phantom.
+        dataset: in an HDF5 or Zarr file.
+        voxel_size: (z, y, x) in nm, if the file lacks it.
+        every: take every k-th section.
+        note: a line for the picture.
+    """
+
+    out: Path
+    options: Path
+    scale: int = 8
+    data: Path | None = None
+    dataset: str | None = None
+    voxel_size: tuple[float, float, float] | None = None
+    every: int = 1
+    note: str | None = None
+
+    @property
+    def stages(self) -> list[str]:
+        """Names of the option files."""
+        return ["stage1", f"stage2_x{self.scale}", f"stage3_x{self.scale}"]
+
+    def check(self) -> int:
+        """The largest training crop of the stages, in HR pixels.
+
+        Raises:
+            InputError: an option file is absent, or one that the demo cannot work with.
+        """
+        crops = []
+        for name in self.stages:
+            file = self.options / f"{name}.yml"
+            if not file.is_file():
+                raise InputError(f"--options {self.options}: has no {name}.yml; expected a folder like options/demo")
+            options = read_options(file)
+            try:
+                crops.append(options["datasets"]["train"]["gt_size"] or 0)
+                options["datasets"]["val"]["dataroot_gt"]
+                perceptual = options["network_g"].get("perceptual", "vgg19")
+            except (KeyError, TypeError):
+                needs = "datasets.train.gt_size, datasets.val.dataroot_gt and network_g"
+                raise InputError(f"{file}: needs {needs}") from None
+        if perceptual != "vqgan":
+            expected = "expected vqgan, since the demo scores the codes"
+            raise InputError(f"{file}: network_g.perceptual={perceptual}: {expected}")
+        return max(crops)
+
+    def make_data(self) -> str:
+        """Write LMDBs of the training and of the held-back sections below ``<out>/data``; says which they are.
+
+        Raises:
+            InputError: as :meth:`check`; the stack has too few sections, or sections smaller than a training crop.
+        """
+        side = max(self.check(), MIN_SIDE)
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--out {self.out}: no folder can be made there ({error.strerror})") from None
+        data = self.data or write_phantom(self.out / "data" / "phantom.tif")
+        with open_volume(data, self.dataset, self.voxel_size) as volume:
+            numbers = [volume.numbers[i] for i in range(0, volume.shape[0], self.every)][:MAX_SECTIONS]
+            height, width = volume.shape[1:]
+            if len(numbers) < MIN_SECTIONS or min(height, width) < side:
+                raise InputError(
+                    f"{data}: {len(numbers)} sections of {height} x {width} pixels; "
+                    f"expected at least {MIN_SECTIONS} of {side} x {side}"
+                )
+            held_back = max(2, round(HELD_BACK * len(numbers)))
+            parts = {"train": numbers[:-held_back], "test": numbers[-held_back:]}
+            y, x = middle(height), middle(width)
+            job = LmdbJob(
+                out=self.out / "data",
+                name="demo",
+                volume="demo",
+                scales=[self.scale],
+                splits={name: (part[0], part[-1]) for name, part in parts.items()},
+                crop=((None, None), y, x),
+                every=self.every,
+                overwrite=True,
+            )
+            make_lmdbs(volume, job)
+        train_part, test_part = (f"{part[0]}-{part[-1]}" for part in parts.values())
+        return f"{data}: training on sections {train_part}, held back {test_part}, y {y[0]}:{y[1]}, x {x[0]}:{x[1]}"
+
+    def train(self) -> dict[str, float]:
+        """Train the three stages; seconds of each."""
+        seconds = {}
+        for name in self.stages:
+            write_options(self.options / f"{name}.yml", self.out)
+            seconds[name] = train(name, self.out).seconds
+        return seconds
+
+    def evaluate(self, seconds: dict[str, float]) -> tuple[float, str]:
+        """Super-resolve the held-back sections; write ``sr.tif``, ``scores.csv``, ``results.md``, ``comparison.png``.
+
+        Args:
+            seconds: that each stage took, for the table.
+
+        Returns:
+            Mean PSNR minus that of bicubic interpolation (dB), and the results as Markdown.
+        """
+        sections, info = self._held_back()
+        results = []
+        shape = (len(sections), info.height, info.width)
+        with TiffStackWriter(self.out / "sr.tif", shape, info.dtype, info.voxel_size) as stack:
+            for result in tqdm(sections, desc="super-resolve", unit="section", disable=None):
+                results.append(result)
+                stack.write(from_unit(result.sr, info.dtype))
+        rows = score_rows(results)
+        with replaced(self.out / "scores.csv") as file, file.open("w", newline="") as sink:
+            csv.writer(sink).writerows([["section", *COLUMNS], *rows])
+        used = int((sections.usage.counts > 0).sum())
+        text = report(rows, used, len(sections.usage.counts), sections.usage.perplexity().item(), seconds)
+        with replaced(self.out / "results.md") as file:
+            file.write_text(text)
+        gains = [r.scores["psnr"] - r.scores["psnr_bicubic"] for r in results]
+        middling = results[int(np.argsort(gains)[len(gains) // 2])]
+        with replaced(self.out / "comparison.png") as file:
+            plot_comparison(middling, file, info.voxel_size[2] if info.voxel_size else None, self.note)
+        return float(np.mean(gains)), text
+
+    def _held_back(self) -> tuple[HeldBackSections, VolumeInfo]:
+        """The held-back sections with the trained network, and what the test set says of them."""
+        register()
+        from basicsr.archs import build_network
+        from basicsr.data import build_dataset
+
+        name = self.stages[-1]
+        options = yaml.safe_load((self.out / "options" / f"{name}.yml").read_text())
+        net = build_network(options["network_g"])
+        weights = self.out / "experiments" / name / "models" / "net_g_latest.pth"
+        net.load_state_dict(load_network_state(str(weights), "params_ema"))
+        val = options["datasets"]["val"]
+        roots = {key: str(self.out / val[key]) for key in ("dataroot_gt", "dataroot_lq")}
+        dataset = build_dataset({**val, **roots, "scale": self.scale, "phase": "val"})
+        (info,) = open_section_store(roots["dataroot_gt"], "lmdb").volumes.values()
+        return HeldBackSections(net, dataset, "cuda" if torch.cuda.is_available() else "cpu"), info
+
+
+def write_phantom(path: Path) -> Path:
+    """Write the synthetic stack of the demo as TIFF; returns its path."""
+    with TiffStackWriter(path, PHANTOM_SHAPE, np.uint8, PHANTOM_VOXEL_SIZE) as stack:
+        sections = phantom_sections(PHANTOM_SHAPE, PHANTOM_VOXEL_SIZE)
+        for image, _ in tqdm(sections, total=PHANTOM_SHAPE[0], unit="section", desc="phantom", disable=None):
+            stack.write(image)
+    return path
+
+
+def middle(side: int) -> tuple[int, int]:
+    """The middle of an axis, a multiple of 16 and at most ``MAX_SIDE`` long, as (start, stop)."""
+    length = min(MAX_SIDE, side // 16 * 16)
+    start = (side - length) // 2
+    return start, start + length
+
+
+def write_options(source: Path, out: Path) -> None:
+    """Copy an option file to ``<out>/options`` with the data paths of this run, for use in ``out``."""
+    options = to_plain(read_options(source))
+    for section in options["datasets"].values():
+        for key in ("dataroot_gt", "dataroot_lq"):
+            if key in section:
+                section[key] = f"data/{Path(section[key]).name}"
+    folder = out / "options"
+    folder.mkdir(exist_ok=True)
+    (folder / source.name).write_text(yaml.safe_dump(options, sort_keys=False))
+
+
+def score_rows(results: Sequence[SectionResult]) -> list[list]:
+    """The section's number and ``COLUMNS`` of each result, and a row of means."""
+    rows = [[r.key.split("/")[-1], *(r.scores[c] for c in COLUMNS)] for r in results]
+    return [*rows, ["mean", *(float(np.mean([r.scores[c] for r in results])) for c in COLUMNS)]]
+
+
+def report(rows: list[list], used: int, num_codes: int, perplexity: float, seconds: dict[str, float]) -> str:
+    """The results as Markdown."""
+    lines = ["| section | PSNR bicubic | PSNR GPEMSR | SSIM bicubic | SSIM GPEMSR | index accuracy |"]
+    lines.append("|---|---|---|---|---|---|")
+    for section, psnr_b, psnr, ssim_b, ssim, accuracy in rows:
+        lines.append(f"| {section} | {psnr_b:.2f} | {psnr:.2f} | {ssim_b:.4f} | {ssim:.4f} | {100 * accuracy:.1f} % |")
+    lines += [
+        "",
+        f"Codebook: {used} of {num_codes} codes used on the held-back sections, perplexity {perplexity:.1f}.",
+        "",
+    ]
+    lines += ["| stage | time |", "|---|---|"]
+    lines += [f"| {name} | {value / 60:.1f} min |" for name, value in seconds.items()]
+    lines.append(f"| together | {sum(seconds.values()) / 60:.1f} min |")
+    return "\n".join(lines) + "\n"

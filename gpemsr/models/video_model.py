@@ -1,0 +1,54 @@
+"""BasicSR's own video models, for option files that name them, with a validation that needs no CUDA.
+
+Importing this module puts them in the place of BasicSR's classes in ``MODEL_REGISTRY``, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from basicsr.models.video_base_model import VideoBaseModel
+from basicsr.utils.registry import MODEL_REGISTRY
+
+
+class AnyDeviceValidation(VideoBaseModel):
+    """Put before a video model of BasicSR, lets it validate on the CPU, several data sets, and save while training.
+
+    BasicSR puts its table of results on 'cuda', once for all data sets; it is made here, before, for each. Pictures
+    of a training, which BasicSR refuses, go to ``visualization/<set>/<folder>/<name>_<iteration>.png``.
+    """
+
+    opt: dict[str, Any]
+
+    def nondist_validation(self, *args: Any) -> None:
+        """As in several processes, without BasicSR's warning."""
+        self.dist_validation(*args)
+
+    def dist_validation(self, dataloader: Any, current_iter: int, tb_logger: Any, save_img: bool) -> None:
+        """BasicSR's, of the next class."""
+        options = self.opt
+        val = {**options["val"], "metrics": options["val"].get("metrics")}
+        if val["metrics"] is not None:
+            counts = Counter(dataloader.dataset.data_info["folder"])
+            self.metric_results = {
+                folder: torch.zeros(count, len(val["metrics"]), device=self.device) for folder, count in counts.items()
+            }
+        self.opt = {**options, "val": val}
+        if save_img and options["is_train"]:
+            label = str(current_iter)
+            self.opt |= {"is_train": False, "name": label, "val": {**val, "suffix": label}}
+        try:
+            super().dist_validation(dataloader, current_iter, tb_logger, save_img)
+        finally:
+            self.opt = options
+
+    def feed_data(self, data: dict[str, Any]) -> None:
+        """Take tensors of their own shape on the same memory: BasicSR squeezes those of a stack in place afterwards."""
+        super().feed_data({key: value.detach() if torch.is_tensor(value) else value for key, value in data.items()})
+
+
+for name, model in list(MODEL_REGISTRY):
+    if issubclass(model, VideoBaseModel) and model.__module__.startswith("basicsr."):
+        MODEL_REGISTRY._obj_map[name] = type(name, (AnyDeviceValidation, model), {"__doc__": model.__doc__})
