@@ -17,6 +17,7 @@ with importable_basicsr():
     from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
 
     from gpemsr.models.portable import PortableModel
+    from gpemsr.models.video_model import AnyDeviceValidation
 
 FRAMES = 3
 PSNR = sum(20 * math.log10(255 / (k + 1)) for k in range(FRAMES)) / FRAMES
@@ -55,7 +56,7 @@ class TinyVideoDataset(torch.utils.data.Dataset):
         return item | {"idx": f"{index}/{FRAMES}", "lq_path": f"a/{index:08d}.png"}
 
 
-class TinyVideoModel(PortableModel, VideoBaseModel):
+class TinyVideoModel(AnyDeviceValidation, PortableModel, VideoBaseModel):
     """BasicSR's video model as ours extend it."""
 
 

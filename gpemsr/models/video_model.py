@@ -1,4 +1,4 @@
-"""BasicSR's own video models, for option files that name them, with a validation that needs no CUDA.
+"""BasicSR's own video models, for option files that name them, on any device and with files that are whole.
 
 Importing this module puts them in the place of BasicSR's classes in ``MODEL_REGISTRY``, under the same names.
 """
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from basicsr.models.video_base_model import VideoBaseModel
 from basicsr.utils.registry import MODEL_REGISTRY
+
+from gpemsr.models.portable import PortableModel
 
 
 class AnyDeviceValidation(VideoBaseModel):
@@ -51,4 +53,6 @@ class AnyDeviceValidation(VideoBaseModel):
 
 for name, model in list(MODEL_REGISTRY):
     if issubclass(model, VideoBaseModel) and model.__module__.startswith("basicsr."):
-        MODEL_REGISTRY._obj_map[name] = type(name, (AnyDeviceValidation, model), {"__doc__": model.__doc__})
+        MODEL_REGISTRY._obj_map[name] = type(
+            name, (AnyDeviceValidation, PortableModel, model), {"__doc__": model.__doc__}
+        )

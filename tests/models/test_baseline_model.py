@@ -145,7 +145,7 @@ def test_a_whole_stack_is_tested_at_once(make_run):
     ("section", "key", "value", "line"),
     [
         ("network_g", "whole_stack", False, "network_g.whole_stack=false: true"),
-        ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: expected the checkpoint to test"),
+        ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: the checkpoint to test is expected"),
         ("val", "center_frame_only", True, "val.center_frame_only=true: false"),
         ("network_g", "type", "SectionEDSR", 'network_g.type="SectionEDSR"'),
     ],
