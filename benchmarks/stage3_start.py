@@ -146,7 +146,7 @@ def bicubic_psnr(out: Path) -> float:
     register()
     from basicsr.data import build_dataset
 
-    from gpemsr.volume.held_back import score, upscale_bicubic
+    from gpemsr.metrics.images import score, upscale_bicubic
 
     options = yaml.safe_load((out / "options" / "stage3_x8.yml").read_text())["datasets"]["val"]
     roots = {key: str(out / options[key]) for key in ("dataroot_gt", "dataroot_lq")}

@@ -141,7 +141,11 @@ class Benchmark:
         if segmentation is not None:
             from gpemsr.segmentation.true_labels import read_labels
 
-            stacks["ids"] = read_labels(segmentation, self.store).astype(np.uint32)
+            by_section = segmentation.labels == "membranes"
+            labels = read_labels(
+                segmentation.ids, self.store, segmentation.sections, segmentation.ids_dataset, by_section
+            )
+            stacks["ids"] = labels.astype(np.uint32)
         for name, stack in stacks.items():
             with replaced(self.out / f"{name}.tif") as temporary:
                 tifffile.imwrite(temporary, stack, compression="zlib", photometric="minisblack")

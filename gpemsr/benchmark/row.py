@@ -26,7 +26,7 @@ from gpemsr.benchmark.options import (
 from gpemsr.data.degradations import Kind
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
-from gpemsr.volume.held_back import to_8_bit
+from gpemsr.metrics.images import to_8_bit
 
 
 def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: Mapping[str, str]) -> None:
@@ -183,10 +183,10 @@ class Row:
         from gpemsr.segmentation.agglomeration import best_segmentation
         from gpemsr.segmentation.true_labels import read_labels
 
-        labels = read_labels(options, store)
+        by_section = options.labels == "membranes"
+        labels = read_labels(options.ids, store, options.sections, options.ids_dataset, by_section)
         start, stop = options.sections or (0, len(stack))
         raw = stack[start:stop].astype(np.float32) / 255
-        by_section = options.labels == "membranes"
         for segmenter in options.segmenters:
             affinities = predict(segmenter, raw, self.device)
             figures, found = best_segmentation(

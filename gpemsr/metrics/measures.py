@@ -19,8 +19,8 @@ import torchvision
 
 from gpemsr.data.degradations import Kind, degrade
 from gpemsr.metrics.frc import ring_correlation
+from gpemsr.metrics.images import score
 from gpemsr.metrics.libraries import library
-from gpemsr.volume.held_back import score
 
 
 @dataclass(frozen=True)

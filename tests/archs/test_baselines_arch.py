@@ -13,7 +13,7 @@ from rivals import demo_file, needs_mmagic
 from tiny_stages import write_sections
 
 import gpemsr
-from gpemsr.volume.held_back import upscale_bicubic
+from gpemsr.metrics.images import upscale_bicubic
 
 gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402

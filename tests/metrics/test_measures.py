@@ -13,15 +13,11 @@ import torchvision
 from gpemsr.data.degradations import degrade
 from gpemsr.errors import InputError
 from gpemsr.metrics import measures
+from gpemsr.metrics.images import score, to_8_bit, upscale_bicubic
 from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
-from gpemsr.volume.held_back import score, upscale_bicubic
 
 SHAPE = (168, 176)
 NAMES = ["psnr", "ssim", "ms_ssim", "gmsd", "haarpsi", "lpips", "frc_nm", "lr_rmse"]
-
-
-def to_8_bit(image) -> np.ndarray:
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def textured(shape=SHAPE) -> np.ndarray:
@@ -36,7 +32,7 @@ def sections(shape=SHAPE, scale=8) -> dict[str, np.ndarray]:
     return {
         "gt": gt,
         "lq": lq,
-        "near": to_8_bit(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape)),
+        "near": to_8_bit(np.clip(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape), 0, 1)),
         "blurred": cv2.GaussianBlur(gt, (0, 0), 2),
         "bicubic": to_8_bit(upscale_bicubic(lq / np.float32(255), scale)),
     }

@@ -6,7 +6,8 @@ import torch
 from tiny_stages import GPEMSR, tiny_network, write_sections
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.volume.held_back import HeldBackSections, score, upscale_bicubic
+from gpemsr.metrics.images import score, upscale_bicubic
+from gpemsr.volume.held_back import HeldBackSections
 
 with importable_basicsr():
     from basicsr.data import build_dataset
