@@ -30,6 +30,7 @@ setup(
         "imagecodecs>=2023.3",
         "lmdb>=1.4",
         "matplotlib>=3.7",
+        "matplotlib-scalebar>=0.8",
         "numpy>=1.26",
         "opencv-python>=4.8",
         "pydantic>=2.7",
@@ -48,10 +49,14 @@ setup(
     ],
     extras_require={
         "benchmark": [
+            "adjustText>=1.3",
             "connected-components-3d>=4.1",
             "jinja2>=3.1",
             "lpips>=0.1.4",
+            "markdown>=3.5",
+            "pandas>=2.2",
             "piq>=0.8",
+            "tabulate>=0.9",
             "waterz>=0.10.1",
         ],
         "mmagic": ["mmagic==1.2.0", "onedl-mmcv>=2.2", "onedl-mmengine>=0.10"],

@@ -70,9 +70,10 @@ class Row(Record):
     missing: dict[str, str] = {}
     segmentation: dict[str, Segmentation] = {}
 
-    def values(self, measure: str) -> np.ndarray:
-        """Float values per section (NaN where there is none); empty if nothing was measured."""
-        return np.array([np.nan if v is None else v for v in self.scores.get(measure) or []], float)
+    @property
+    def label(self) -> str:
+        """The name, with what kind of row it is unless it is a method."""
+        return self.name + {"oracle": " (oracle)", "hr": " (reference)"}.get(self.kind, "")
 
 
 class Benchmark(Record):
