@@ -122,7 +122,7 @@ class Row:
         """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
         from basicsr.data import build_dataset
 
-        from gpemsr.benchmark.cost import PeakMemory, count_macs, count_parameters
+        from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
         from gpemsr.benchmark.resolvers import load_network, make_resolver, window_length
         from gpemsr.data.volumes.writer import TiffStackWriter
         from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
@@ -134,7 +134,6 @@ class Row:
         dataset = build_dataset(section)
         resolve = make_resolver(net, method, dataset, self.device)
         first = dataset[0]["lq"][None].to(self.device)
-        memory = PeakMemory(self.device)
         with torch.no_grad():
             resolve(first)  # memory and libraries are at hand when the clock starts
             macs = count_macs(make_resolver_of_one(net, method, resolve), first)
@@ -151,7 +150,7 @@ class Row:
                 synchronize(self.device)
                 seconds.append(time.perf_counter() - start)
             results.append(to_8_bit(sr[0, 0].float().clamp(0, 1).cpu().numpy()))
-        peak = memory.taken()
+        peak = peak_memory(self.device)  # before scoring, which takes memory too
         for index, result in enumerate(results):
             item = dataset[index]
             gt, lq = item["gt"][0].numpy(), item["lq"][len(item["lq"]) // 2][0].numpy()

@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit code."""
     arguments = parser().parse_args(argv)
-    from gpemsr.benchmark.equal_budget import EqualBudget, read_budget
+    from gpemsr.benchmark.budget_options import read_budget
+    from gpemsr.benchmark.equal_budget import EqualBudget
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its trainings end too
     EqualBudget(read_budget(arguments.opt)).run()

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tiny_stages import stage_options, write_sections
 
 from gpemsr.benchmark import equal_budget, training_run
-from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, merged, read_budget, rescaled
+from gpemsr.benchmark.budget_options import read_budget
+from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, merged, rescaled
 from gpemsr.benchmark.training_run import Usage
 from gpemsr.errors import InputError
 
@@ -29,7 +30,13 @@ SCHEDULES = [
 
 def schedule(number: int) -> dict:
     return {
-        "train": {"total_iter": 100, "warmup_iter": 10, "gan_start_iter": 90, "scheduler": SCHEDULES[number]},
+        "train": {
+            "scheduler": SCHEDULES[number],
+            "total_iter": 100,
+            "warmup_iter": 10,
+            "gan_start_iter": 90,
+            "restart_dead_codes_every": 5,
+        },
         "val": {"val_freq": 25},
         "logger": {"save_checkpoint_freq": 25},
     }
@@ -43,6 +50,7 @@ def test_a_stretched_schedule_keeps_its_shape(total, number):
     assert total / 11 < changed["logger"]["save_checkpoint_freq"] <= total / 10 + 1
     assert abs(train["warmup_iter"] - total / 10) <= 0.5
     assert abs(train["gan_start_iter"] - 0.9 * total) <= 0.5
+    assert abs(train["restart_dead_codes_every"] - max(1, total / 20)) <= 0.5
     if number == 0:
         assert sum(train["scheduler"]["periods"]) >= total
         assert abs(train["scheduler"]["periods"][0] - max(1, 0.6 * total)) <= 0.5
