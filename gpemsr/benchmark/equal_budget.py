@@ -32,7 +32,7 @@ from gpemsr.options.read import read_options, to_plain
 # what a training may use: CPU time is what is counted, so that a GPU stays unused
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 ROUNDS = 5  # of measuring, interleaved, so that a slow minute of the machine affects all methods
-SAVED = 10  # states of a training, to go on from
+SAVED = 10  # states of a training, to resume from
 STEPS = 6  # iterations measured a round
 
 
@@ -65,7 +65,7 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
 class EqualBudget:
     """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
 
-    A training that was interrupted goes on from its last state, unless its options or those of a stage before it have
+    An interrupted training is resumed from its last state, unless its options or those of a stage before it have
     changed.
 
     ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
@@ -140,8 +140,8 @@ class EqualBudget:
     def measure(self) -> dict[str, float | InputError]:
         """CPU seconds of an iteration of each stage, or why it has none.
 
-        They are kept, so that a run that goes on has the same plan. Stages that differ by their name and the weights
-        that they start from alone are measured once.
+        They are stored, so that a resumed run has the same plan. Stages that differ only in their names and in the
+        weights that they start from are measured once.
         """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = read_record(file)
@@ -168,7 +168,7 @@ class EqualBudget:
         return {name: failed.get(work) or seconds[work] for name, work in works.items()}
 
     def _iterations_saved(self, name: str) -> int:
-        """Iterations after which an interrupted training would go on."""
+        """Iteration from which an interrupted training would be resumed."""
         states = (self.folder / "experiments" / name / "training_states").glob("*.state")
         return max((int(state.stem) for state in states), default=0)
 
@@ -189,13 +189,13 @@ class EqualBudget:
                 text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
                 interrupted = file.is_file() and file.read_text() == text
                 experiment = self.folder / "experiments" / name
-                if not interrupted and experiment.exists():  # before it could pass for one of these options
+                if not interrupted and experiment.exists():  # its states are not of these options
                     experiment.rename(experiment.with_name(f"{name}_archived_{time.strftime('%Y%m%d_%H%M%S')}"))
                 begun = self._iterations_saved(name)
                 with replaced(file) as temporary:
                     temporary.write_text(text)
                 usage = train(name, self.folder, ONE_CORE, position, resume=begun > 0)
-                whole = usage.core_seconds + begun * taken  # what was before an interruption is as planned
+                whole = usage.core_seconds + begun * taken  # what came before an interruption is taken as planned
                 found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))

@@ -27,7 +27,7 @@ def load_network(file: str, weights: str | None, device: torch.device | str) -> 
     """The network of an option file in eval mode, with its weights (averaged ones where the checkpoint has them).
 
     Raises:
-        InputError: the file, an option or the checkpoint does not fit, or there is none for a network that learns.
+        InputError: the file, an option or the checkpoint is not valid, or a network that learns has no checkpoint.
     """
     from basicsr.archs import build_network
     from basicsr.utils.registry import ARCH_REGISTRY
@@ -39,7 +39,7 @@ def load_network(file: str, weights: str | None, device: torch.device | str) -> 
         check_state(weights, section, "params_ema")
         net.load_state_dict(load_network_state(weights, "params_ema"))
     elif any(True for _ in net.parameters()):
-        raise InputError(f"weights=null: the checkpoint of this {section['type']} fits")
+        raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
     return net.to(device).eval()
 
 
@@ -75,7 +75,7 @@ def make_resolver(net: nn.Module, method: Method, dataset: Dataset, device: torc
     if method.oracle is not None:
         raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
     if getattr(getattr(net, "options", None), "whole_stack", False):
-        raise InputError("network_g.whole_stack=true: false fits, sections are super-resolved window by window")
+        raise InputError("network_g.whole_stack=true: expected false, sections are super-resolved window by window")
     return net
 
 

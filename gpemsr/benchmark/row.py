@@ -135,7 +135,7 @@ class Row:
         resolve = make_resolver(net, method, dataset, self.device)
         first = dataset[0]["lq"][None].to(self.device)
         with torch.no_grad():
-            resolve(first)  # memory and libraries are at hand when the clock starts
+            resolve(first)  # warm-up, which the times leave out
             macs = count_macs(make_resolver_of_one(net, method, resolve), first)
         results, seconds = [], []
         scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
@@ -160,7 +160,7 @@ class Row:
         missing = missing_measures(results[0].shape, kind)
         if pixel_size is None:
             scores["frc_nm"] = [None]
-            missing["frc_nm"] = "needs the voxel size, which the test set does not tell"
+            missing["frc_nm"] = "needs the voxel size, which the test set does not record"
         stack = np.stack(results)
         with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
             for image in stack:
@@ -231,7 +231,7 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
     """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``.
 
     Raises:
-        InputError: a record is absent or is none.
+        InputError: a record is absent or not valid.
     """
     iterations, core_minutes = {}, 0.0
     for record in records:
@@ -240,7 +240,7 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
             iterations[Path(record).stem] = int(found["iterations"])
             core_minutes += float(found["core_minutes"])
         except (OSError, ValueError, TypeError, KeyError):
-            raise InputError(f"{record}: a record of gpemsr-benchmark-train fits") from None
+            raise InputError(f"{record}: expected a record of gpemsr-benchmark-train") from None
     return {"iterations": iterations, "core_minutes": core_minutes} if records else None
 
 

@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(
         prog="gpemsr-benchmark-train",
         description="Train the methods that an option file lists, each for the same number of core-minutes: the time "
-        "of an iteration is measured first, and schedules are stretched to fit. Trained methods are not trained again.",
+        "of an iteration is measured first, then schedules are stretched. Trained methods are not trained again.",
     )
     parse.add_argument(
         "-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train_fib25.yml"

@@ -38,7 +38,7 @@ def read_labels(
         InputError: several volumes, sections that the test set or the labels do not have, or labels too small.
     """
     if len(store.volumes) != 1:
-        raise InputError(f"{store.root}: {len(store.volumes)} volumes; one fits a segmentation")
+        raise InputError(f"{store.root}: {len(store.volumes)} volumes; a segmentation needs one")
     (info,) = store.volumes.values()
     numbers = np.asarray(info.sections)
     start, stop = sections or (0, len(numbers))

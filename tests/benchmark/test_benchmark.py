@@ -106,7 +106,7 @@ def test_the_stack_is_what_the_network_makes_of_each_window(folder):
 
 
 def test_sections_that_do_not_match_are_refused_before_any_row(folder):
-    with pytest.raises(InputError, match="HR = scale 4 x LR fits"):
+    with pytest.raises(InputError, match="HR = scale 4 x LR"):
         Benchmark(read_benchmark(benchmark_file(folder, [BICUBIC], scale=4)), "x8.yml")
     for part, size in (("hr", 64), ("lr_x8", 8)):
         (folder / "data" / part / "w").mkdir()
@@ -145,7 +145,7 @@ def test_a_record_of_training_that_is_none_is_named_in_one_line(folder, record):
     if record is not None:
         (folder / "stage1.json").write_text(record)
     row = one_row(folder, {**GPEMSR, "trainings": ["stage1.json"]})
-    assert row["error"] == "stage1.json: a record of gpemsr-benchmark-train fits"
+    assert row["error"] == "stage1.json: expected a record of gpemsr-benchmark-train"
 
 
 @pytest.mark.parametrize("oracle", ["true_codes", "reference", "true_reference"])
@@ -185,7 +185,7 @@ def test_the_macs_are_those_of_encoding_one_section_and_reconstructing_one(folde
     [
         ({"weights": "absent.pth"}, "absent.pth"),
         ({"weights": "broken.pth"}, "broken.pth"),
-        ({"weights": None}, "the checkpoint of this GPEMSR fits"),
+        ({"weights": None}, "expected the checkpoint of this GPEMSR"),
         ({"options": "absent.yml"}, "absent.yml"),
         ({"options": "bicubic.yml", "weights": None, "oracle": "reference"}, "only with network_g.type: GPEMSR"),
         ({"options": "other.yml"}, "num_feat"),

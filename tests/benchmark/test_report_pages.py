@@ -101,7 +101,7 @@ def test_markdown_shows_text_literally():
     assert escape("a|b *c*\n<d> [e](f)") == r"a\|b \*c\* &lt;d&gt; \[e\](f)"
 
 
-def test_markdown_names_the_pictures_that_lie_beside_it(report):
+def test_markdown_names_the_pictures_in_its_folder(report):
     named = re.findall(r"\]\((figures/[^)]+)\)", (report / "report.md").read_text())
     assert sorted(named) == sorted(f"figures/{path.name}" for path in (report / "figures").iterdir())
     assert "figures/section_median.png" in named and "figures/segmentation_mala.png" in named

@@ -99,8 +99,8 @@ def test_differences_are_from_the_best_other_method(tmp_path):
     shown = texts(table)
     assert {name: cells[1] for name, cells in shown.items()} == {"A": "C", "B": "C", "C": "B"}
     for column, key in enumerate(("psnr", "ssim", "frc_nm")):
-        for name, rival in {"a": "c", "b": "c", "c": "b"}.items():
-            own, other = (scores(tmp_path, slug)[key] for slug in (name, rival))
+        for name, baseline in {"a": "c", "b": "c", "c": "b"}.items():
+            own, other = (scores(tmp_path, slug)[key] for slug in (name, baseline))
             found, digits = paired_difference(own, other), MEASURES[key].digits + 1
             low, high = found.interval
             ends = [f"{end:.{digits + (round(end, digits) == 0)}f}" for end in (low, high)]

@@ -171,10 +171,10 @@ def test_absent_piq_is_named_in_one_line(made, monkeypatch):
     [
         ({"sr": np.zeros((8, 8), np.uint8)}, "sr and gt of one size"),
         ({"lq": np.zeros((20, 22), np.uint8)}, "8 times that of lq"),
-        ({"sr": np.zeros(SHAPE, np.float32)}, "float32, uint8, uint8: uint8 fits"),
+        ({"sr": np.zeros(SHAPE, np.float32)}, "float32, uint8, uint8: expected uint8"),
     ],
 )
-def test_sections_that_do_not_fit_are_refused(made, change, message):
+def test_sections_of_other_sizes_or_types_are_refused(made, change, message):
     images = {"sr": made["gt"], "gt": made["gt"], "lq": made["lq"], **change}
     with pytest.raises(ValueError, match=message):
         measure_section(**images, scale=8, pixel_size=10.0)
