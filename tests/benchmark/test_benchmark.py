@@ -20,9 +20,10 @@ from tiny_stages import stage_options, tiny_network, write_sections
 
 from gpemsr.archs.blocks import pad_to_multiple
 from gpemsr.benchmark import benchmark as runner
+from gpemsr.benchmark import fingerprint
 from gpemsr.benchmark.benchmark import Benchmark
 from gpemsr.benchmark.cost import count_macs
-from gpemsr.benchmark.fingerprint import hash_of
+from gpemsr.benchmark.fingerprint import hash_of, hash_of_sources
 from gpemsr.benchmark.options import read_benchmark
 from gpemsr.benchmark.oracles import use_true_codes
 from gpemsr.benchmark.row import run_row
@@ -386,3 +387,13 @@ def test_a_folders_hash_is_that_of_its_files(tmp_path):
     (tmp_path / "a").write_text("2")
     assert hash_of(tmp_path) != before
     assert hash_of(tmp_path / "absent") == "absent"
+
+
+def test_only_sources_that_a_row_runs_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "PACKAGE", tmp_path)
+    hashes = [hash_of_sources()]
+    for name in ("archs/a.py", "benchmark/row.py", "cli/train.py", "benchmark/report/tables.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+        hashes.append(hash_of_sources())
+    assert len(set(hashes)) == 3 and hashes[2] == hashes[4]
