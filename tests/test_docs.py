@@ -24,8 +24,8 @@ from tiny_stages import NETWORKS
 
 import gpemsr.cli.test
 import gpemsr.cli.train
+from gpemsr.benchmark.budget_options import BudgetOptions
 from gpemsr.benchmark.demo import Demo
-from gpemsr.benchmark.equal_budget import BudgetOptions
 from gpemsr.benchmark.options import BenchmarkOptions
 from gpemsr.cli import (
     benchmark,

@@ -191,7 +191,8 @@ class GPEMSR(OptionChecked, nn.Module):
                 raise ValueError(f"{key}={getattr(options, key)}: one of {', '.join(map(str, fits))}")
         fits = (PUBLISHED_LEVELS,) if options.flow == "spynet" else range(1, PUBLISHED_LEVELS + 1)
         if options.flow_levels not in fits:
-            raise ValueError(f"flow_levels={options.flow_levels}: {fits[0]} to {fits[-1]} with flow: {options.flow}")
+            wanted = str(fits[0]) if len(fits) == 1 else f"{fits[0]} to {fits[-1]}"
+            raise ValueError(f"flow_levels={options.flow_levels}: {wanted} with flow: {options.flow}")
         if "scale" in (options.prior or {}):
             raise ValueError("prior.scale: leave it out, the prior has the scale of the network")
         check_nested(LatentIndexer, options.prior, "prior")

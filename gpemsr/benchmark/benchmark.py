@@ -1,4 +1,4 @@
-"""The benchmark: every method on one test set, row by row; what is finished is not done again."""
+"""The benchmark: every method on one test set, row by row; finished ones are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gpemsr import register
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of, hash_of_sources
-from gpemsr.benchmark.interrupts import deaf_to_interrupts
+from gpemsr.benchmark.interrupts import ignore_interrupts
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, slug
 from gpemsr.benchmark.resolvers import load_network
 from gpemsr.benchmark.row import failed_row, run_row, stack_of
@@ -37,18 +37,18 @@ class Benchmark:
     """Runs the rows of a :class:`BenchmarkOptions` and writes what the report is made of.
 
     ``<out>/benchmark.json`` with ``hr.tif``, ``lr.tif``, ``ids.tif``; ``<out>/rows/<slug>/row.json`` with ``sr.tif``
-    and ``segmentation_*.tif``. A row is done again if anything that it depends on has changed, or if it has an error.
+    and ``segmentation_*.tif``. A row is run again if anything that it depends on has changed, or if it has an error.
 
     Args:
         options: what to compare.
         file: the option file, for the report.
 
     Raises:
-        InputError: a library is missing, the sections do not match, or a segmenter's weights do not fit.
+        InputError: a library is missing, the sections do not match, or a segmenter's weights are not its network's.
     """
 
     def __init__(self, options: BenchmarkOptions, file: str) -> None:
-        missing_measures()  # says what to install
+        missing_measures()  # raises what to install
         if options.segmentation is not None:
             require("waterz", "cc3d")
         self.options = options
@@ -56,15 +56,15 @@ class Benchmark:
         self.out = Path(options.out)
         self.store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
         pairs = {"name": options.name, "type": "SectionPairs", "scale": options.scale, **options.data.model_dump()}
-        SectionPairs(PairOptions.model_validate(pairs))  # says what does not match
+        SectionPairs(PairOptions.model_validate(pairs))  # raises if sections do not match
         sizes = {(info.height, info.width) for info in self.store.volumes.values()}
         if len(sizes) > 1:
             found = ", ".join(f"{height} x {width}" for height, width in sorted(sizes))
-            raise InputError(f"{options.data.dataroot_gt}: sections of {found} pixels; volumes of one size fit")
+            raise InputError(f"{options.data.dataroot_gt}: sections of {found} pixels; expected volumes of one size")
         register()
         segmenters = options.segmentation.segmenters if options.segmentation else []
         for segmenter in segmenters:
-            load_network(segmenter.options, segmenter.weights, "cpu")  # says what does not fit
+            load_network(segmenter.options, segmenter.weights, "cpu")  # raises if the weights do not match
         shared = [options.data.dataroot_gt, options.data.dataroot_lq]
         shared += [file for segmenter in segmenters for file in (segmenter.options, segmenter.weights)]
         shared += [options.segmentation.ids] if options.segmentation else []
@@ -95,13 +95,15 @@ class Benchmark:
         """Run a row in a process of its own unless it is finished; its error, if it has one."""
         folder = self.out / "rows" / slug(name)
         files = [method.options, *method.trainings, *([method.weights] if method.weights else [])] if method else []
-        hashes = {file: hash_of(file) for file in files}  # of now: a training may have gone on meanwhile
+        hashes = {file: hash_of(file) for file in files}  # now: a training may have changed them
         of = self._of(method, hashes)
         row = read_record(folder / "row.json")
         if row.get("of") == of and row["error"] is None:
             return None
-        process = multiprocessing.get_context("spawn").Process(target=run_row, args=(self.options, method, of, hashes))
-        with deaf_to_interrupts():
+        # forked from a small server: a spawned process would inherit the peak memory of this one
+        context = multiprocessing.get_context("forkserver")
+        process = context.Process(target=run_row, args=(self.options, method, of, hashes))
+        with ignore_interrupts():
             process.start()
         try:
             process.join()
@@ -120,7 +122,7 @@ class Benchmark:
         return row["error"]
 
     def _of(self, method: Method | None, hashes: Mapping[str, str]) -> str:
-        """What a row's figures depend on, in one word."""
+        """Fingerprint of what a row's figures depend on."""
         depends = {
             "method": method.model_dump() if method else None,
             "files": {**self.shared_hashes, **hashes},
@@ -141,7 +143,11 @@ class Benchmark:
         if segmentation is not None:
             from gpemsr.segmentation.true_labels import read_labels
 
-            stacks["ids"] = read_labels(segmentation, self.store).astype(np.uint32)
+            by_section = segmentation.labels == "membranes"
+            labels = read_labels(
+                segmentation.ids, self.store, segmentation.sections, segmentation.ids_dataset, by_section
+            )
+            stacks["ids"] = labels.astype(np.uint32)
         for name, stack in stacks.items():
             with replaced(self.out / f"{name}.tif") as temporary:
                 tifffile.imwrite(temporary, stack, compression="zlib", photometric="minisblack")

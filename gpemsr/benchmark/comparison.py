@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib_scalebar.scalebar import ScaleBar
 
 if TYPE_CHECKING:
     from gpemsr.benchmark.held_back import SectionResult
@@ -51,8 +52,8 @@ def plot_comparison(
         for axis in (whole, zoom):
             axis.set_axis_off()
     if pixel_size:
-        for axis, extent in ((axes[0, 0], width), (axes[1, 0], side)):
-            draw_scale_bar(axis, extent, pixel_size)
+        for axis in axes[:, 0]:
+            axis.add_artist(scale_bar(pixel_size))
     if note:
         figure.supxlabel(note, fontsize=10)
     figure.savefig(path)
@@ -69,16 +70,12 @@ def most_detailed(image: np.ndarray, side: int) -> tuple[int, int]:
     return max(corners, key=lambda c: gradient[c[0] : c[0] + side, c[1] : c[1] + side].sum())
 
 
-def draw_scale_bar(axis, extent: int, pixel_size: float, right: bool = False) -> None:
-    """Draw a bar of a round length, about a fifth of ``extent`` pixels, into the lower left or right corner."""
-    wanted = extent * pixel_size / 5
-    length = max(
-        (step * 10**power for power in range(0, 7) for step in (1, 2, 5) if step * 10**power <= wanted), default=1
-    )
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length} nm"
-    at = 0.05 * extent
-    bottom = axis.get_ylim()[0] - at
-    outer, inner = (extent - at, extent - at - length / pixel_size) if right else (at, at + length / pixel_size)
-    axis.plot([outer, inner], [bottom, bottom], color="white", linewidth=4, solid_capstyle="butt")
-    side = "right" if right else "left"
-    axis.text(outer, bottom - 0.03 * extent, label, color="white", fontsize=11, ha=side, va="bottom")
+def scale_bar(pixel_size: float, location: str = "lower left") -> ScaleBar:
+    """A scale bar of a round length, about a fifth of the image, readable on bright and dark tissue.
+
+    Args:
+        pixel_size: nm.
+        location: corner of the axes, in Matplotlib's words.
+    """
+    look = {"color": "white", "box_color": "black", "box_alpha": 0.5}
+    return ScaleBar(pixel_size, "nm", length_fraction=0.2, location=location, **look)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
+import resource
+import sys
 from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,40 +30,12 @@ def count_macs(function: Callable, *args: Any) -> int:
     return counter.get_total_flops() // 2
 
 
-class PeakMemory:
-    """What is taken at most, from here on, beyond what is in use here: of the GPU, or by this process.
-
-    A process is told of its peak by Linux alone.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._start: int | None = None
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._start = torch.cuda.memory_allocated(device)
-            return
-        # what was freed but not given back to the system would hide what is taken anew
-        getattr(ctypes.CDLL(None), "malloc_trim", bool)(0)
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # the peak is what is in use now
-        except OSError:
-            return
-        self._start = _status("VmRSS")
-
-    def taken(self) -> int | None:
-        """Bytes; None where it cannot be known."""
-        if self._start is None:
-            return None
-        peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else _status("VmHWM")
-        return max(0, peak - self._start)
-
-
-def _status(key: str) -> int:
-    """A size of this process in bytes, as Linux tells it."""
-    found = re.search(rf"^{key}:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None
-    return 1024 * int(found[1])
+def peak_memory(device: torch.device) -> int:
+    """Bytes that were taken at most: by this process since its start, libraries included, or of the GPU by torch."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux kilobytes
 
 
 def _formulas() -> dict[Any, Callable[..., int]]:

@@ -12,131 +12,32 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import Field
 from tqdm import tqdm
 
 from gpemsr import register
+from gpemsr.benchmark.budget_options import BudgetMethod, BudgetOptions, BudgetStage
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of
-from gpemsr.benchmark.interrupts import deaf_to_interrupts
+from gpemsr.benchmark.interrupts import ignore_interrupts
 from gpemsr.benchmark.iteration_cost import iteration_seconds
 from gpemsr.benchmark.training_run import end_trainings, train
 from gpemsr.errors import InputError
 from gpemsr.files import read_record, replaced
 from gpemsr.options.check import check_options
-from gpemsr.options.place import Place, check_path, check_schema, check_section
+from gpemsr.options.place import Place, check_section
 from gpemsr.options.read import read_options, to_plain
-from gpemsr.options.schema import OptionSection, PositiveInt
-
-Share = Annotated[float, Field(gt=0, le=1)]
-Minutes = Annotated[float, Field(gt=0)]
 
 # what a training may use: CPU time is what is counted, so that a GPU stays unused
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-ROUNDS = 5  # of measuring, interleaved, so that a slow minute of the machine holds no method back
-SAVED = 10  # states of a training, to go on from
+ROUNDS = 5  # of measuring, interleaved, so that a slow minute of the machine affects all methods
+SAVED = 10  # states of a training, to resume from
 STEPS = 6  # iterations measured a round
 
 
-class SectionRoots(OptionSection):
-    """HR and LR sections: LMDBs made by ``gpemsr-lmdb``."""
-
-    dataroot_gt: str
-    dataroot_lq: str
-
-
-class BudgetData(OptionSection):
-    """What all methods train and are validated on."""
-
-    train: SectionRoots
-    val: SectionRoots
-
-
-class BudgetStage(OptionSection):
-    """One training: its share of the method's budget.
-
-    Attributes:
-        options: its option file.
-        share: of the budget.
-        changes: what is other than in the option file, section by section.
-        name: of the experiment; that of the option file if it is null.
-    """
-
-    options: str
-    share: Share = 1.0
-    changes: dict[str, Any] = {}
-    name: str | None = None
-
-    @property
-    def experiment(self) -> str:
-        """The experiment's name."""
-        return self.name or Path(self.options).stem
-
-
-class BudgetMethod(OptionSection):
-    """A method: trainings one after the other, each picking up the experiment of the one before by its name.
-
-    Methods may share some.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    stages: Annotated[list[BudgetStage], Field(min_length=1)]
-
-
-class BudgetOptions(OptionSection):
-    """An option file of ``gpemsr-benchmark-train``.
-
-    Attributes:
-        folder: where experiments, logs and the record of each method go.
-        core_minutes: CPU time of each method, all of its stages together; one thread works.
-        workers: trainings at a time.
-        data: the sections, in place of those of the methods' option files.
-        methods: what to train.
-    """
-
-    folder: str
-    core_minutes: Minutes
-    workers: PositiveInt = 1
-    data: BudgetData
-    methods: Annotated[list[BudgetMethod], Field(min_length=1)]
-
-
-def read_budget(path: str | Path) -> BudgetOptions:
-    """Read and check an option file.
-
-    Raises:
-        InputError: a key, a value, a file, or shares of more than the whole do not fit.
-    """
-    section, place = to_plain(read_options(path)), Place(str(path))
-    check_schema(BudgetOptions, section, place)
-    options = BudgetOptions.model_validate(section)
-    for part in ("train", "val"):
-        for key, root in section["data"][part].items():
-            check_path(root, place / "data" / part / key)
-    for index, method in enumerate(options.methods):
-        here = place / "methods" / index
-        for number, stage in enumerate(method.stages):
-            check_path(stage.options, here / "stages" / number / "options")
-        total = sum(stage.share for stage in method.stages)
-        if abs(total - 1) > 1e-6:
-            (here / "stages").fail([s.share for s in method.stages], "shares that add up to 1 fit")
-    known: dict[str, list[BudgetStage]] = {}
-    for index, method in enumerate(options.methods):
-        for number, stage in enumerate(method.stages):
-            history = method.stages[: number + 1]
-            if known.setdefault(stage.experiment, history) != history:
-                here = place / "methods" / index / "stages" / number / "name"
-                here.fail(stage.experiment, "another stage has it, or the same after others; a name of its own fits")
-    names = [method.name for method in options.methods]
-    if len(set(names)) < len(names):
-        (place / "methods").fail(names, "names that differ fit")
-    return options
-
-
 def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
-    """Options of a training of another length: whatever is a number of iterations grows or shrinks with it.
+    """Options of a training of another length: all counts of iterations scale with it.
 
     It is validated once, at its end, and saved ten times.
     """
@@ -146,6 +47,8 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
     for key, value in section.items():
         if key.endswith("_start_iter") or (key == "warmup_iter" and value > 0):
             section[key] = round(value * factor)
+        elif key == "restart_dead_codes_every" and value > 0:
+            section[key] = max(1, round(value * factor))
     scheduler = section["scheduler"]
     for key in ("periods", "milestones"):
         if key in scheduler:
@@ -162,7 +65,7 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
 class EqualBudget:
     """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
 
-    A training that was interrupted goes on from its last state, unless its options or those of a stage before it have
+    An interrupted training is resumed from its last state, unless its options or those of a stage before it have
     changed.
 
     ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
@@ -171,7 +74,7 @@ class EqualBudget:
         options: what to train.
 
     Raises:
-        InputError: an option file does not fit.
+        InputError: an option file is not valid.
     """
 
     def __init__(self, options: BudgetOptions) -> None:
@@ -237,8 +140,8 @@ class EqualBudget:
     def measure(self) -> dict[str, float | InputError]:
         """CPU seconds of an iteration of each stage, or why it has none.
 
-        They are kept, so that a run that goes on has the same plan. Stages that differ by their name and the weights
-        that they start from alone are measured once.
+        They are stored, so that a resumed run has the same plan. Stages that differ only in their names and in the
+        weights that they start from are measured once.
         """
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = read_record(file)
@@ -249,7 +152,7 @@ class EqualBudget:
         found: dict[str, list[float]] = {work: [] for work in missing}
         failed: dict[str, InputError] = {}
         if jobs:
-            with deaf_to_interrupts():
+            with ignore_interrupts():
                 workers = multiprocessing.get_context("spawn").Pool(self.options.workers)
             with workers as pool:
                 results = pool.imap(_measure, jobs, chunksize=1)
@@ -265,7 +168,7 @@ class EqualBudget:
         return {name: failed.get(work) or seconds[work] for name, work in works.items()}
 
     def _iterations_saved(self, name: str) -> int:
-        """Iterations after which an interrupted training would go on."""
+        """Iteration from which an interrupted training would be resumed."""
         states = (self.folder / "experiments" / name / "training_states").glob("*.state")
         return max((int(state.stem) for state in states), default=0)
 
@@ -286,19 +189,20 @@ class EqualBudget:
                 text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
                 interrupted = file.is_file() and file.read_text() == text
                 experiment = self.folder / "experiments" / name
-                if not interrupted and experiment.exists():  # before it could pass for one of these options
+                if not interrupted and experiment.exists():  # its states are not of these options
                     experiment.rename(experiment.with_name(f"{name}_archived_{time.strftime('%Y%m%d_%H%M%S')}"))
                 begun = self._iterations_saved(name)
-                file.write_text(text)
+                with replaced(file) as temporary:
+                    temporary.write_text(text)
                 usage = train(name, self.folder, ONE_CORE, position, resume=begun > 0)
-                whole = usage.core_seconds + begun * taken  # what was before an interruption is as planned
+                whole = usage.core_seconds + begun * taken  # what came before an interruption is taken as planned
                 found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
 
 
 def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A section with changes, which name only the keys that change, at any depth."""
+    """A section with changes, which hold only the keys that change, at any depth."""
     changed = dict(section)
     for key, value in changes.items():
         deeper = isinstance(value, Mapping) and isinstance(section.get(key), Mapping)

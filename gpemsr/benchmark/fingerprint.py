@@ -1,18 +1,23 @@
-"""Words that change when what they stand for does: plain data, files, this software."""
+"""Fingerprints of plain data, of files, and of the sources that a row of the benchmark runs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from gpemsr.files import sha256
 from gpemsr.options.read import read_options, to_plain
 
+PACKAGE = Path(__file__).parents[1]
+ROOMS = ("archs", "checkpoints", "data", "losses", "metrics", "segmentation", "volume")
+ROW = ("cost", "oracles", "resolvers", "row")  # modules of this room
+
 
 def fingerprint(value: Any) -> str:
-    """A word that changes when plain data does."""
+    """SHA-256 of plain data (as JSON with sorted keys)."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -28,14 +33,15 @@ def hash_of(path: str | Path) -> str:
         return fingerprint(to_plain(read_options(path)))
     if path.is_file():
         return sha256(path)
-    return _hash_of_files(path, "*")
+    return _hash_of_files(path, path.rglob("*"))
 
 
 def hash_of_sources() -> str:
-    """SHA-256 of this package's source files."""
-    return _hash_of_files(Path(__file__).parents[1], "*.py")
+    """SHA-256 of the sources of what a row runs: the :data:`ROOMS` and the row itself."""
+    files = [file for room in ROOMS for file in (PACKAGE / room).rglob("*.py")]
+    return _hash_of_files(PACKAGE, [*files, *(PACKAGE / "benchmark" / f"{name}.py" for name in ROW)])
 
 
-def _hash_of_files(folder: Path, pattern: str) -> str:
-    files = sorted(file for file in folder.rglob(pattern) if file.is_file() and file.name != "lock.mdb")
-    return fingerprint({str(file.relative_to(folder)): sha256(file) for file in files})
+def _hash_of_files(folder: Path, files: Iterable[Path]) -> str:
+    found = sorted(file for file in files if file.is_file() and file.name != "lock.mdb")
+    return fingerprint({str(file.relative_to(folder)): sha256(file) for file in found})

@@ -1,4 +1,4 @@
-"""Ctrl-C where a command has processes of its own: it goes to all of them, but one answer is enough."""
+"""Ctrl-C where a command has processes of its own: all of them receive it, but only the command should react."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes started meanwhile do not hear Ctrl-C; whoever starts them, in its main thread, has to end them."""
-    heard = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def ignore_interrupts() -> Iterator[None]:
+    """Processes started in this block ignore Ctrl-C; their starter, in its main thread, has to end them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, heard)
+        signal.signal(signal.SIGINT, before)

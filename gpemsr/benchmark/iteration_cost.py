@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-WARM_UP = 2  # iterations that are not counted: memory is not at hand yet
+WARM_UP = 2  # iterations that are not counted, as they allocate memory
 
 
 def iteration_seconds(options: Mapping[str, Any], folder: Path, steps: int) -> float:

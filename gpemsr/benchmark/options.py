@@ -15,6 +15,7 @@ from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS
 
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 Oracle = Literal["true_codes", "reference", "true_reference"]
+HR = "hr"  # the row of the HR sections themselves
 IMAGE_ORACLES = ("reference", "true_reference")  # the prior's image is the result
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -56,12 +57,12 @@ class Segmenter(OptionSection):
 
 
 class Segmentation(OptionSection):
-    """Neurons or membranes: how well they can be found in what each method makes.
+    """How well neurons or membranes can be found in the sections that each method makes.
 
     Attributes:
         ids: labels of the volume that the test set was cut from: TIFF, or HDF5 with ``ids_dataset``.
         labels: ``neurons``, instance ids in 3-D; ``membranes``, membranes (0) of each section by itself.
-        ids_dataset: where they are in an HDF5 file.
+        ids_dataset: their data set in an HDF5 file.
         sections: first section of the test set that is segmented and the one after the last; all by default.
         segmenters: the networks.
         fragments: ``2d``, a watershed of each section, or ``3d``.
@@ -111,17 +112,14 @@ def read_benchmark(path: str | Path) -> BenchmarkOptions:
     """Read and check an option file; the methods' own files and weights are for their rows to check.
 
     Raises:
-        InputError: a key or value does not fit, or the test set is absent.
+        InputError: a key is unknown, a value is not valid, or the test set is absent.
     """
     section, place = to_plain(read_options(path)), Place(str(path))
     check_schema(BenchmarkOptions, section, place)
     options = BenchmarkOptions.model_validate(section)
     for key in ("dataroot_gt", "dataroot_lq"):
         check_path(section["data"][key], place / "data" / key)
-    slugs = [slug(method.name) for method in options.methods]
-    if len(set(slugs)) < len(slugs) or HR in slugs:
-        fits = f"names that differ in their letters and digits fit, none of them {HR!r}"
-        (place / "methods").fail([method.name for method in options.methods], fits)
+    _check_names([method.name for method in options.methods], place / "methods", HR)
     segmentation = options.segmentation
     if segmentation is not None:
         here = place / "segmentation"
@@ -129,18 +127,20 @@ def read_benchmark(path: str | Path) -> BenchmarkOptions:
         for index, segmenter in enumerate(segmentation.segmenters):
             for key in ("options", "weights"):
                 check_path(getattr(segmenter, key), here / "segmenters" / index / key)
-        slugs = [slug(segmenter.name) for segmenter in segmentation.segmenters]
-        if len(set(slugs)) < len(slugs):
-            found = [segmenter.name for segmenter in segmentation.segmenters]
-            (here / "segmenters").fail(found, "names that differ in their letters and digits fit")
+        _check_names([segmenter.name for segmenter in segmentation.segmenters], here / "segmenters")
         if segmentation.thresholds != sorted(segmentation.thresholds):
-            (here / "thresholds").fail(segmentation.thresholds, "increasing ones fit")
+            (here / "thresholds").fail(segmentation.thresholds, "expected increasing thresholds")
         if segmentation.sections and segmentation.sections[0] >= segmentation.sections[1]:
-            (here / "sections").fail(segmentation.sections, "the first section and the one after the last fit")
+            (here / "sections").fail(segmentation.sections, "expected the first section and the one after the last")
     return options
 
 
-HR = "hr"
+def _check_names(names: list[str], place: Place, reserved: str = "") -> None:
+    """Check that names give folders of their own, other than ``reserved``."""
+    slugs = [slug(name) for name in names]
+    if len(set(slugs)) < len(slugs) or reserved in slugs:
+        others = f", none of them {reserved!r}" if reserved else ""
+        place.fail(names, f"expected names that differ in letters and digits{others}")
 
 
 def slug(name: str) -> str:

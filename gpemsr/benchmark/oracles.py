@@ -36,7 +36,7 @@ class TrueCodes(nn.Module):
 
     @torch.no_grad()
     def prior(self, lq: torch.Tensor) -> PriorOutput:
-        """As :meth:`LatentIndexer.prior`; KeyError for a section (of (n, 1, h, w)) that is none of the pairs."""
+        """As :meth:`LatentIndexer.prior`; KeyError for a section (of (n, 1, h, w)) that is not among the pairs."""
         codes = torch.cat([self.codes[_key(section[None])] for section in lq])
         image, features = self.vqgan.decode(codes)
         return PriorOutput(image, features, codes, torch.ones_like(codes, dtype=image.dtype))
@@ -49,7 +49,7 @@ def use_true_codes(net: GPEMSR, pairs: Iterable[tuple[torch.Tensor, torch.Tensor
         ValueError: the network has no encoder of stage I to make codes with.
     """
     if net.prior.vqgan.encoder is None:
-        raise ValueError("network_g.perceptual: vqgan fits, true codes need the encoder of stage I")
+        raise ValueError("network_g.perceptual: expected vqgan, true codes need the encoder of stage I")
     net.add_module("prior", TrueCodes(net.prior, pairs))
 
 

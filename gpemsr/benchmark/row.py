@@ -116,7 +116,7 @@ class Row:
         """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
         from basicsr.data import build_dataset
 
-        from gpemsr.benchmark.cost import PeakMemory, count_macs, count_parameters
+        from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
         from gpemsr.benchmark.resolvers import load_network, row_network
         from gpemsr.data.volumes.writer import TiffStackWriter
         from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
@@ -127,7 +127,6 @@ class Row:
         network = row_network(net, method, dataset, self.device)
         stacks = list(dataset.stacks.values())
         lq = [stack.window(range(len(stack))).to(self.device) for stack in stacks]
-        memory = PeakMemory(self.device)
         next(super_resolve_sections(network, lq[0]))  # memory and libraries are at hand when the clock starts
         macs = count_macs(one_section, network, lq[0][:1])
         results, seconds = [], []
@@ -137,7 +136,7 @@ class Row:
                     seconds.append(took)
                     results.append(from_unit(sr[0, 0].float().cpu().numpy(), np.uint8))
                     bar.update()
-        peak = memory.taken()
+        peak = peak_memory(self.device)  # before scoring, which takes memory too
         scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
         places = [(stack, index) for stack in stacks for index in range(len(stack))]
         for result, (stack, index) in zip(results, places, strict=True):
@@ -148,7 +147,7 @@ class Row:
         missing = missing_measures(results[0].shape, kind)
         if pixel_size is None:
             scores["frc_nm"] = [None]
-            missing["frc_nm"] = "needs the voxel size, which the test set lacks"
+            missing["frc_nm"] = "needs the voxel size, which the test set does not record"
         stack = np.stack(results)
         with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
             for image in stack:
@@ -170,10 +169,10 @@ class Row:
         from gpemsr.segmentation.agglomeration import best_segmentation
         from gpemsr.segmentation.true_labels import read_labels
 
-        labels = read_labels(options, store)
+        by_section = options.labels == "membranes"
+        labels = read_labels(options.ids, store, options.sections, options.ids_dataset, by_section)
         start, stop = options.sections or (0, len(stack))
         raw = stack[start:stop].astype(np.float32) / 255
-        by_section = options.labels == "membranes"
         for segmenter in options.segmenters:
             affinities = predict(segmenter, raw, self.device)
             figures, found = best_segmentation(
@@ -221,7 +220,7 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
     """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``.
 
     Raises:
-        InputError: a record is absent or is none.
+        InputError: a record is absent or not valid.
     """
     iterations, core_minutes = {}, 0.0
     for record in records:

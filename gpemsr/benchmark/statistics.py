@@ -1,4 +1,4 @@
-"""Scores over sections: mean and spread, and how far one method is ahead of another."""
+"""How far one method is ahead of another on the same sections."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Scores of one method.
-
-    Attributes:
-        mean: over sections.
-        deviation: standard deviation of the sections (n - 1); None for a single one.
-    """
-
-    mean: float
-    deviation: float | None
 
 
 @dataclass(frozen=True)
@@ -38,41 +25,34 @@ class PairedDifference:
     interval: tuple[float, float] | None
 
 
-def summary(values: Sequence[float]) -> Summary:
-    """Mean and standard deviation of the scores of the sections, at least one."""
-    scores = _sections(values)
-    return Summary(float(scores.mean()), float(scores.std(ddof=1)) if len(scores) > 1 else None)
-
-
 def paired_difference(a: Sequence[float], b: Sequence[float]) -> PairedDifference:
-    """Mean of ``a - b`` over sections, with its interval when the sections are drawn anew, the same for each call.
+    """Mean of ``a - b`` over sections, with its bootstrap interval, the same at each call.
 
-    Each section's difference is drawn as a whole, so that what makes a section hard for both methods cancels. The
+    Each section's difference is resampled as a whole, so that what makes a section hard for both methods cancels. The
     interval is made of percentiles: it exists for equal differences and for two sections, where it is too narrow
     rather than absent. Sections of one stack are alike, which makes it narrower than that of sections from anywhere.
 
     Args:
         a, b: scores of two methods, section by section.
+
+    Raises:
+        ValueError: not the same number of sections, none, or a score that is not finite.
     """
     if len(a) != len(b):
-        raise ValueError(f"scores of {len(a)} and {len(b)} sections: the same sections fit")
-    differences = _sections(a) - _sections(b)
+        raise ValueError(f"scores of {len(a)} and {len(b)} sections: expected the same sections")
+    differences = np.asarray(a, float) - np.asarray(b, float)
+    if not len(differences) or not np.isfinite(differences).all():
+        raise ValueError(f"differences {differences.tolist()}: expected one finite number for each section")
     mean = float(differences.mean())
     if len(differences) < 2:
         return PairedDifference(mean, None)
+    random = np.random.default_rng(0)
     interval = stats.bootstrap(
         (differences,),
         np.mean,
         n_resamples=RESAMPLES,
         confidence_level=CONFIDENCE,
         method="percentile",
-        random_state=np.random.default_rng(0),
+        random_state=random,
     ).confidence_interval
     return PairedDifference(mean, (float(interval.low), float(interval.high)))
-
-
-def _sections(values: Sequence[float]) -> np.ndarray:
-    scores = np.asarray(values, float)
-    if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
-        raise ValueError(f"scores {list(values)}: one finite number for each section fits, and at least one")
-    return scores

@@ -25,7 +25,7 @@ class Usage:
     """What a run took.
 
     Attributes:
-        seconds: by the clock.
+        seconds: wall-clock time.
         core_seconds: of CPU time, over all cores.
     """
 
@@ -45,9 +45,9 @@ def train(
     Args:
         name: of the option file.
         folder: working directory, below which experiments go.
-        environment: variables that the process has beside this one's.
+        environment: variables that the process gets in addition to this one's.
         bar_position: line of the progress bar, where several trainings run.
-        resume: go on from the last state that was saved, if there is one; what is used then is of the rest.
+        resume: continue from the last saved state, if there is one; the usage is then that of the rest.
 
     Raises:
         InputError: the training failed; with the last line of its output.
@@ -86,6 +86,6 @@ def train(
 
 
 def end_trainings() -> None:
-    """End the runs of all threads; each can go on from its last state."""
+    """End the runs of all threads; each can be resumed from its last state."""
     for process in tuple(_running):
         process.terminate()

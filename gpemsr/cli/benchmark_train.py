@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     parse = argparse.ArgumentParser(
         prog="gpemsr-benchmark-train",
         description="Train the methods that an option file lists, each for the same number of core-minutes: the time "
-        "of an iteration is measured first, and schedules are stretched to fit. Trained methods are not trained again.",
+        "of an iteration is measured first, then schedules are stretched. Trained methods are not trained again.",
     )
     parse.add_argument(
         "-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train_fib25.yml"
@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit code."""
     arguments = parser().parse_args(argv)
-    from gpemsr.benchmark.equal_budget import EqualBudget, read_budget
+    from gpemsr.benchmark.budget_options import read_budget
+    from gpemsr.benchmark.equal_budget import EqualBudget
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its trainings end too
     EqualBudget(read_budget(arguments.opt)).run()

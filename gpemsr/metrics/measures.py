@@ -54,7 +54,7 @@ def missing_measures(shape: Sequence[int] | None = None, kind: Kind = "bicubic")
     another measure under the same name.
 
     Args:
-        shape: HR pixels (y, x) of a section; without it only what the machine lacks is told.
+        shape: HR pixels (y, x) of a section; without it only what the machine lacks is reported.
         kind: how LR was made.
 
     Raises:
@@ -100,9 +100,9 @@ def measure_section(
     images = {"sr": sr, "gt": gt, "lq": lq}
     if sr.shape != gt.shape or gt.shape != tuple(scale * size for size in lq.shape):
         sizes = ", ".join(f"{name} {image.shape}" for name, image in images.items())
-        raise ValueError(f"sections of {sizes} pixels: sr and gt of one size, {scale} times that of lq, fit")
+        raise ValueError(f"sections of {sizes} pixels: expected sr and gt of one size, {scale} times that of lq")
     if any(image.dtype != np.uint8 for image in images.values()):
-        raise ValueError(f"sections of {', '.join(f'{image.dtype}' for image in images.values())}: uint8 fits")
+        raise ValueError(f"sections of {', '.join(f'{image.dtype}' for image in images.values())}: expected uint8")
     missing = missing_measures(gt.shape, kind)
     piq = library("piq", "measuring sections")
     x, y = (torch.from_numpy(image / 255)[None, None] for image in (sr, gt))

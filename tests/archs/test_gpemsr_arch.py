@@ -206,7 +206,7 @@ def test_it_has_the_papers_size(scale, learned):
         ({"perceptual": "vgg16"}, "perceptual=vgg16: one of vgg19, vqgan"),
         ({"flow": "raft"}, "flow=raft: one of spynet, train"),
         ({"flow_scale": 3}, "flow_scale=3: one of 1, 2, 4"),
-        ({"flow_levels": 5}, "flow_levels=5: 6 to 6 with flow: spynet"),
+        ({"flow_levels": 5}, "flow_levels=5: 6 with flow: spynet"),
         ({"flow": "train", "flow_levels": 7}, "flow_levels=7: 1 to 6 with flow: train"),
         ({"prior": {"scale": 8}}, "prior.scale: leave it out, the prior has the scale of the network"),
         ({"prior": {"num_res_blocks": 0}}, "prior.num_res_blocks=0: a positive integer"),

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 import gpemsr
-from gpemsr.benchmark.equal_budget import BudgetOptions, merged, rescaled
+from gpemsr.benchmark.budget_options import BudgetOptions
+from gpemsr.benchmark.equal_budget import merged, rescaled
 from gpemsr.benchmark.options import BenchmarkOptions, read_benchmark, slug
 from gpemsr.errors import InputError
 from gpemsr.options.check import check_options
@@ -143,10 +144,3 @@ def test_what_does_not_fit_is_refused_by_name(file, keys, value, message):
 @pytest.mark.parametrize(("name", "expected"), [("GPEMSR, true codes", "gpemsr__true_codes"), ("EDVR-L", "edvr_l")])
 def test_a_rows_folder_has_letters_digits_and_underscores(name, expected):
     assert slug(name) == expected
-
-
-def test_segmenters_of_the_comparison_are_checked_as_training_files_are():
-    from test_option_files import FILES
-
-    found = {file.name for file in FILES if file.parent.name == "segmentation" and "benchmark" in file.parts}
-    assert found == {"mala_fib25.yml", "superhuman_fib25.yml", "superhuman_isbi2012.yml"}

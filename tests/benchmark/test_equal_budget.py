@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from tiny_stages import stage_options, write_sections
 
 from gpemsr.benchmark import equal_budget, training_run
-from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, merged, read_budget, rescaled
+from gpemsr.benchmark.budget_options import read_budget
+from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, merged, rescaled
 from gpemsr.benchmark.training_run import Usage
 from gpemsr.errors import InputError
 
@@ -29,7 +30,13 @@ SCHEDULES = [
 
 def schedule(number: int) -> dict:
     return {
-        "train": {"total_iter": 100, "warmup_iter": 10, "gan_start_iter": 90, "scheduler": SCHEDULES[number]},
+        "train": {
+            "scheduler": SCHEDULES[number],
+            "total_iter": 100,
+            "warmup_iter": 10,
+            "gan_start_iter": 90,
+            "restart_dead_codes_every": 5,
+        },
         "val": {"val_freq": 25},
         "logger": {"save_checkpoint_freq": 25},
     }
@@ -43,6 +50,7 @@ def test_a_stretched_schedule_keeps_its_shape(total, number):
     assert total / 11 < changed["logger"]["save_checkpoint_freq"] <= total / 10 + 1
     assert abs(train["warmup_iter"] - total / 10) <= 0.5
     assert abs(train["gan_start_iter"] - 0.9 * total) <= 0.5
+    assert abs(train["restart_dead_codes_every"] - max(1, total / 20)) <= 0.5
     if number == 0:
         assert sum(train["scheduler"]["periods"]) >= total
         assert abs(train["scheduler"]["periods"][0] - max(1, 0.6 * total)) <= 0.5
@@ -58,14 +66,14 @@ def test_the_options_that_are_stretched_stay_as_they_were():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A working directory with sections and the option files of two stages of a tiny method, and of a rival."""
+    """A working directory with sections and the option files of two stages of a tiny method, and of a baseline."""
     monkeypatch.chdir(tmp_path)
     write_sections(tmp_path / "data")
-    for name, stage in (("first", 1), ("second", 2), ("rival", 3)):
+    for name, stage in (("first", 1), ("second", 2), ("other", 3)):
         options = stage_options(stage, tmp_path / "data", total_iter=4)
         if name == "second":
             options["path"]["pretrain_prior"] = "experiments/first/models/net_g_latest.pth"
-        if name == "rival":
+        if name == "other":
             options["model_type"] = "BaselineModel"
             options["network_g"] = {"type": "SectionEDSR", "scale": 8, "num_feat": 4, "num_block": 1}
             options["train"].pop("contextual_opt", None)
@@ -86,7 +94,7 @@ def budget_file(folder: Path, **changes) -> Path:
         "data": {"train": roots, "val": roots},
         "methods": [
             {"name": "A", "stages": halves("first", "second")},
-            {"name": "B", "stages": [{"options": "rival.yml"}]},
+            {"name": "B", "stages": [{"options": "other.yml"}]},
             {"name": "A again", "stages": halves("first", "second")},
         ],
     }
@@ -109,7 +117,7 @@ def budget_file(folder: Path, **changes) -> Path:
             r"stages\.1\.name=\"first\": another stage has it",
         ),
         (
-            {"methods": [{"name": n, "stages": halves(n, "second")} for n in ("first", "rival")]},
+            {"methods": [{"name": n, "stages": halves(n, "second")} for n in ("first", "other")]},
             r"methods\.1\.stages\.1\.name=\"second\": another stage has it, or the same after others",
         ),
     ],
@@ -141,10 +149,10 @@ def without_the_last(folder: Path) -> Path:
 
 def test_each_stage_gets_its_share_of_the_budget(folder, trained):
     EqualBudget(read_budget(without_the_last(folder))).run()
-    assert sorted(trained) == ["first", "rival", "second"]
+    assert sorted(trained) == ["first", "other", "second"]
     plan = {name: yaml.safe_load((folder / f"equal/options/{name}.yml").read_text()) for name in trained}
-    assert [plan[name]["train"]["total_iter"] for name in ("first", "second", "rival")] == [6, 6, 12]
-    record = json.loads((folder / "equal/trainings/rival.json").read_text())
+    assert [plan[name]["train"]["total_iter"] for name in ("first", "second", "other")] == [6, 6, 12]
+    record = json.loads((folder / "equal/trainings/other.json").read_text())
     assert (record["iterations"], record["core_minutes"]) == (12, 1.5 / 60)
 
 
@@ -156,10 +164,10 @@ def test_data_are_those_of_the_comparison_seen_from_its_folder(folder, trained):
 
 def test_an_option_file_is_trained_with_changes_under_another_name(folder, trained):
     changes = {"network_g": {"num_block": 2}, "train": {"total_iter": 8, "warmup_iter": 4}}
-    stages = [{"options": "rival.yml", "name": "deeper", "changes": changes}]
-    methods = [{"name": "B", "stages": [{"options": "rival.yml"}]}, {"name": "deeper", "stages": stages}]
+    stages = [{"options": "other.yml", "name": "deeper", "changes": changes}]
+    methods = [{"name": "B", "stages": [{"options": "other.yml"}]}, {"name": "deeper", "stages": stages}]
     EqualBudget(read_budget(budget_file(folder, methods=methods))).run()
-    plain, deeper = (yaml.safe_load((folder / f"equal/options/{name}.yml").read_text()) for name in ("rival", "deeper"))
+    plain, deeper = (yaml.safe_load((folder / f"equal/options/{name}.yml").read_text()) for name in ("other", "deeper"))
     assert plain["network_g"] == {"type": "SectionEDSR", "scale": 8, "num_feat": 4, "num_block": 1}
     assert deeper["network_g"] == {**plain["network_g"], "num_block": 2}
     assert deeper["name"] == "deeper"
@@ -169,50 +177,50 @@ def test_an_option_file_is_trained_with_changes_under_another_name(folder, train
 def test_what_is_trained_is_not_trained_again(folder, trained):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
-    (folder / "equal/trainings/rival.json").unlink()
+    (folder / "equal/trainings/other.json").unlink()
     EqualBudget(read_budget(file)).run()
-    assert sorted(trained) == ["first", "rival", "rival", "second"]
+    assert sorted(trained) == ["first", "other", "other", "second"]
 
 
 def test_a_training_whose_record_is_damaged_is_run_again(folder, trained):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
-    (folder / "equal/trainings/rival.json").write_text('{"iterations": 1')
+    (folder / "equal/trainings/other.json").write_text('{"iterations": 1')
     EqualBudget(read_budget(file)).run()
-    assert sorted(trained) == ["first", "rival", "rival", "second"]
+    assert sorted(trained) == ["first", "other", "other", "second"]
 
 
 def test_the_data_of_the_option_file_itself_need_not_be_there(folder, trained):
-    section = yaml.safe_load((folder / "rival.yml").read_text())
+    section = yaml.safe_load((folder / "other.yml").read_text())
     section["datasets"]["train"] |= {"dataroot_gt": "elsewhere/hr", "dataroot_lq": "elsewhere/lr"}
-    (folder / "rival.yml").write_text(yaml.safe_dump(section))
+    (folder / "other.yml").write_text(yaml.safe_dump(section))
     EqualBudget(read_budget(without_the_last(folder))).run()
-    assert "rival" in trained
+    assert "other" in trained
 
 
 def test_an_interrupted_training_goes_on_if_its_options_are_the_same(folder, trained):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
-    states = folder / "equal/experiments/rival/training_states"
+    states = folder / "equal/experiments/other/training_states"
     states.mkdir(parents=True)
     for iteration in (3, 9):
         (states / f"{iteration}.state").touch()
-    record = folder / "equal/trainings/rival.json"
+    record = folder / "equal/trainings/other.json"
     record.unlink()
     EqualBudget(read_budget(file)).run()
-    assert trained[-1] == "rival, resumed"
+    assert trained[-1] == "other, resumed"
     assert json.loads(record.read_text())["core_minutes"] == pytest.approx((1.5 + 9 * 0.1) / 60)
     record.unlink()
     section = yaml.safe_load(file.read_text()) | {"core_minutes": 0.04}
     file.write_text(yaml.safe_dump(section))
     EqualBudget(read_budget(file)).run()
-    assert "rival" in trained[-3:]
+    assert "other" in trained[-3:]
 
 
 def test_states_of_other_options_do_not_pass_for_an_interrupted_training(folder, trained, monkeypatch):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
-    states = folder / "equal/experiments/rival/training_states"
+    states = folder / "equal/experiments/other/training_states"
     states.mkdir(parents=True)
     (states / "11.state").touch()
     section = yaml.safe_load(file.read_text()) | {"core_minutes": 0.04}
@@ -228,8 +236,8 @@ def test_states_of_other_options_do_not_pass_for_an_interrupted_training(folder,
     monkeypatch.setattr(equal_budget, "train", train)
     trained.clear()
     EqualBudget(read_budget(file)).run()
-    assert sorted(trained) == ["first", "rival", "second"]
-    assert len(list((folder / "equal/experiments").glob("rival_archived_*/training_states/11.state"))) == 1
+    assert sorted(trained) == ["first", "other", "second"]
+    assert len(list((folder / "equal/experiments").glob("other_archived_*/training_states/11.state"))) == 1
 
 
 def test_other_data_is_another_training(folder, trained):
@@ -238,22 +246,22 @@ def test_other_data_is_another_training(folder, trained):
     section = folder / "data/hr/v/0.png"
     cv2.imwrite(str(section), 255 - cv2.imread(str(section), cv2.IMREAD_UNCHANGED))
     EqualBudget(read_budget(file)).run()
-    assert sorted(trained) == sorted(["first", "rival", "second"] * 2)
+    assert sorted(trained) == sorted(["first", "other", "second"] * 2)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"train": None}, "rival.yml: train is missing"),
-        ({"path": None}, "rival.yml: path"),
-        ({"datasets": None}, "rival.yml: datasets"),
-        ({"datasets": {"train": None}}, r"rival.yml: datasets\.train"),
-        ({"train": {"speed": 1}}, r"rival.yml: train\.speed: unknown key"),
+        ({"train": None}, "other.yml: train is missing"),
+        ({"path": None}, "other.yml: path"),
+        ({"datasets": None}, "other.yml: datasets"),
+        ({"datasets": {"train": None}}, r"other.yml: datasets\.train"),
+        ({"train": {"speed": 1}}, r"other.yml: train\.speed: unknown key"),
     ],
 )
 def test_an_option_file_that_does_not_fit_is_refused_before_anything_is_measured(folder, change, message):
-    section = merged(yaml.safe_load((folder / "rival.yml").read_text()), change)
-    (folder / "rival.yml").write_text(yaml.safe_dump(section))
+    section = merged(yaml.safe_load((folder / "other.yml").read_text()), change)
+    (folder / "other.yml").write_text(yaml.safe_dump(section))
     with pytest.raises(InputError, match=message):
         EqualBudget(read_budget(budget_file(folder)))
     assert not (folder / "equal").exists()
@@ -261,10 +269,10 @@ def test_an_option_file_that_does_not_fit_is_refused_before_anything_is_measured
 
 def test_a_stage_that_cannot_be_measured_leaves_the_other_methods(folder, trained, monkeypatch):
     failure = InputError("first: no memory")
-    monkeypatch.setattr(EqualBudget, "measure", lambda _: {"first": failure, "second": 0.1, "rival": 0.1})
+    monkeypatch.setattr(EqualBudget, "measure", lambda _: {"first": failure, "second": 0.1, "other": 0.1})
     with pytest.raises(InputError, match=r"^first: no memory$"):
         EqualBudget(read_budget(budget_file(folder))).run()
-    assert trained == ["rival"]
+    assert trained == ["other"]
 
 
 def test_a_training_that_fails_is_told_when_the_others_are_finished(folder, trained, monkeypatch):
@@ -276,7 +284,7 @@ def test_a_training_that_fails_is_told_when_the_others_are_finished(folder, trai
     monkeypatch.setattr(equal_budget, "train", train)
     with pytest.raises(InputError, match=r"^first failed, see its log$"):
         EqualBudget(read_budget(budget_file(folder))).run()
-    assert [file.stem for file in (folder / "equal/trainings").glob("*.json")] == ["rival"]
+    assert [file.stem for file in (folder / "equal/trainings").glob("*.json")] == ["other"]
 
 
 def test_a_terminated_run_ends_its_trainings_and_begins_no_others(folder, trained, monkeypatch):
@@ -327,14 +335,14 @@ def test_a_change_of_a_stage_trains_those_after_it_again(folder, trained):
 
 def test_methods_share_stages(folder, trained):
     EqualBudget(read_budget(budget_file(folder))).run()
-    assert sorted(trained) == ["first", "rival", "second"]
+    assert sorted(trained) == ["first", "other", "second"]
 
 
 @pytest.mark.slow
 def test_stages_are_measured_and_trained_one_after_the_other(folder):
     options = read_budget(without_the_last(folder))
     EqualBudget(options).run()
-    for name in ("first", "second", "rival"):
+    for name in ("first", "second", "other"):
         assert (folder / f"equal/experiments/{name}/models/net_g_latest.pth").is_file()
         record = json.loads((folder / f"equal/trainings/{name}.json").read_text())
         assert record["core_minutes"] > 0
@@ -345,15 +353,15 @@ def test_stages_are_measured_and_trained_one_after_the_other(folder):
 
 def test_what_cannot_be_measured_says_why_and_is_measured_again(folder, monkeypatch):
     def measure(job):
-        return InputError("rival: no memory") if job[1]["name"] == "rival" else 0.5
+        return InputError("other: no memory") if job[1]["name"] == "other" else 0.5
 
     monkeypatch.setattr(equal_budget, "_measure", measure)
     monkeypatch.setattr(equal_budget.multiprocessing, "get_context", lambda _: SimpleNamespace(Pool=ThreadPool))
     budget = EqualBudget(read_budget(without_the_last(folder)))
     (folder / "equal/trainings").mkdir(parents=True)
     found = budget.measure()
-    assert (found["first"], str(found["rival"])) == (0.5, "rival: no memory")
-    assert "rival" not in json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
+    assert (found["first"], str(found["other"])) == (0.5, "other: no memory")
+    assert "other" not in json.loads((folder / "equal/trainings/seconds_per_iteration.json").read_text())
 
 
 def test_the_same_work_is_measured_once(folder, monkeypatch):
@@ -368,7 +376,7 @@ def test_the_same_work_is_measured_once(folder, monkeypatch):
     again = {"options": "first.yml", "name": "once_more", "share": 0.5, "changes": {"path": {"resume_state": None}}}
     methods = [
         {"name": "A", "stages": halves("first", "second")},
-        {"name": "B", "stages": [again, {"options": "rival.yml", "share": 0.5}]},
+        {"name": "B", "stages": [again, {"options": "other.yml", "share": 0.5}]},
     ]
     budget = EqualBudget(read_budget(budget_file(folder, methods=methods)))
     (folder / "equal/trainings").mkdir(parents=True)

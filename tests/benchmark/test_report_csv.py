@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tiny_benchmark import row, three_rows, write_benchmark
 
-from gpemsr.benchmark.report.csv_files import write_csv_files
 from gpemsr.benchmark.report.results import load_benchmark
+from gpemsr.benchmark.report.scores import Scores, write_csv_files
 from gpemsr.benchmark.statistics import paired_difference
 from gpemsr.metrics.measures import MEASURES
 
@@ -20,7 +20,7 @@ def read(path) -> list[dict]:
 
 def written(folder, rows=None) -> tuple[dict[str, dict], list[dict], dict[str, dict]]:
     """Lines of summary.csv by slug, those of sections.csv, and row.json by slug."""
-    write_csv_files(load_benchmark(write_benchmark(folder, rows)))
+    write_csv_files(Scores(load_benchmark(write_benchmark(folder, rows))))
     given = {path.parent.name: json.loads(path.read_text()) for path in folder.glob("rows/*/row.json")}
     return {line["slug"]: line for line in read(folder / "summary.csv")}, read(folder / "sections.csv"), given
 

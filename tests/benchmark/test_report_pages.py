@@ -11,9 +11,10 @@ import tifffile
 from tiny_benchmark import row, three_rows, write_benchmark
 
 from gpemsr.benchmark.report import write_report
-from gpemsr.benchmark.report.pages import markdown, render
+from gpemsr.benchmark.report.report import render_markdown, render_page
 from gpemsr.benchmark.report.results import load_benchmark
-from gpemsr.benchmark.report.tables import tables
+from gpemsr.benchmark.report.scores import Scores
+from gpemsr.benchmark.report.tables import escape
 from gpemsr.metrics.measures import MEASURES
 
 NASTY = '<script>alert("x")</script> | *bold* & `code`'
@@ -37,7 +38,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.words.append(data)
-        if self.rows and self.rows[-1] and self.tags[-1] in ("td", "th", "small"):
+        if self.rows and self.rows[-1] and self.tags[-1] in ("td", "th", "strong"):
             self.rows[-1][-1] = f"{self.rows[-1][-1]} {data.strip()}".strip()
 
 
@@ -51,23 +52,9 @@ def report(tmp_path_factory):
 
 def pages(folder) -> tuple[str, str]:
     """The page and the Markdown file without pictures."""
-    benchmark = load_benchmark(folder)
-    return render("report.html.jinja", benchmark, []), render("report.md.jinja", benchmark, [])
-
-
-def markdown_cells(text: str) -> list[list[str]]:
-    rows = [line.strip("|").split(" |") for line in text.splitlines() if line.startswith("|")]
-    return [[re.sub(r"<sup>\d+</sup>", "", cell).strip(" *").replace("\\", "") for cell in cells] for cells in rows]
-
-
-def test_both_show_every_cell_of_every_table(tmp_path):
-    html, text = pages(write_benchmark(tmp_path))
-    shown, written = Page(html).rows, markdown_cells(text)
-    for table in tables(load_benchmark(tmp_path)):
-        for line in table.lines:
-            cells = [cell.text for cell in line.cells]
-            assert [line.name, *cells] in shown
-            assert cells in [row[1:] for row in written]
+    scores = Scores(load_benchmark(folder))
+    text = render_markdown(scores, [])
+    return render_page(scores.benchmark, text), text
 
 
 def test_figures_of_the_page_are_those_of_row_json(tmp_path):
@@ -79,17 +66,17 @@ def test_figures_of_the_page_are_those_of_row_json(tmp_path):
             if values := given["scores"].get(name):
                 digits = MEASURES[name].digits
                 text = f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
-                assert any(row[0] == given["name"] and text in row for row in shown)
+                assert any(row[0].startswith(given["name"]) and text in row for row in shown)
         found = given["segmentation"]["MALA"]
         texts = [f"{found[key]:.3f}" for key in ("voi_split", "voi_merge", "voi", "adapted_rand")]
-        assert [given["name"], *texts, "0.4"] in shown
+        assert any(row[0].startswith(given["name"]) and row[1:] == [*texts, "0.4"] for row in shown)
 
 
-def test_provenance_is_told(tmp_path):
+def test_provenance_is_stated(tmp_path):
     failed = {**row("Broken"), "error": "out of memory", "scores": {}}
     for text in pages(write_benchmark(tmp_path, [*three_rows(), failed])):
-        for told in ("options/tiny.yml", "a desk", "34" * 32, "12" * 32, "out of memory", "no weights here", "2.0"):
-            assert told in text
+        for word in ("options/tiny.yml", "a desk", "34" * 32, "12" * 32, "out of memory", "no weights here", "2.0"):
+            assert word in text
 
 
 def test_page_needs_no_network_and_no_script(report):
@@ -106,15 +93,15 @@ def test_values_are_escaped(tmp_path):
     assert "script" not in Page(html).tags and NASTY in "".join(Page(html).words)
     assert "<script" not in text and "<b" not in text
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("|")]
-    heads = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if re.match(r"\|( -+:? \|)+$", line)]
+    heads = [len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if re.match(r"\|(:?-+:?\|)+$", line)]
     assert set(widths) <= set(heads)
 
 
 def test_markdown_shows_text_literally():
-    assert str(markdown("a|b *c*\n<d> [e](f)")) == r"a\|b \*c\* &lt;d&gt; \[e\](f)"
+    assert escape("a|b *c*\n<d> [e](f)") == r"a\|b \*c\* &lt;d&gt; \[e\](f)"
 
 
-def test_markdown_names_the_pictures_that_lie_beside_it(report):
+def test_markdown_names_the_pictures_in_its_folder(report):
     named = re.findall(r"\]\((figures/[^)]+)\)", (report / "report.md").read_text())
     assert sorted(named) == sorted(f"figures/{path.name}" for path in (report / "figures").iterdir())
     assert "figures/section_median.png" in named and "figures/segmentation_mala.png" in named

@@ -27,24 +27,24 @@ def test_row_that_was_not_written_fails_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"kind": "best"}, "kind"),
         ({"seconds": [0.1]}, "1 values of seconds, 3 sections"),
         ({"scores": {"psnr": [1.0, 2.0]}}, "2 values of psnr, 3 sections"),
     ],
 )
-def test_row_that_does_not_fit_fails_alone_and_says_why(tmp_path, change, told):
+def test_row_that_is_not_valid_fails_alone_and_says_why(tmp_path, change, expected):
     write_benchmark(tmp_path, rows=[row("A"), row("B")])
     path = tmp_path / "rows" / "b" / "row.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     found = load_benchmark(tmp_path)
     assert [r.slug for r in found.methods] == ["a"]
-    assert told in found.failed[0].error
+    assert expected in found.failed[0].error
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (None, "No such file"),
         ("{", "benchmark.json"),
@@ -53,9 +53,9 @@ def test_row_that_does_not_fit_fails_alone_and_says_why(tmp_path, change, told):
         ('{"sections": [], "rows": []}', "name"),
     ],
 )
-def test_folder_without_a_benchmark_is_refused_in_one_line(tmp_path, content, told):
+def test_folder_without_a_benchmark_is_refused_in_one_line(tmp_path, content, expected):
     if content is not None:
         (tmp_path / "benchmark.json").write_text(content)
-    with pytest.raises(InputError, match=told) as error:
+    with pytest.raises(InputError, match=expected) as error:
         load_benchmark(tmp_path)
     assert "\n" not in str(error.value)

@@ -1,19 +1,14 @@
-"""Statistics over sections: known values, and intervals that survive few or equal sections."""
+"""Differences over sections: known values, and intervals that survive few or equal sections."""
 
 import warnings
 
 import numpy as np
 import pytest
 
-from gpemsr.benchmark.statistics import PairedDifference, Summary, paired_difference, summary
+from gpemsr.benchmark.statistics import PairedDifference, paired_difference
 
 
-def test_summary_is_mean_and_sample_deviation():
-    assert summary([1, 2, 3, 4]) == Summary(2.5, pytest.approx((5 / 3) ** 0.5))
-
-
-def test_a_single_section_has_neither_deviation_nor_interval():
-    assert summary([2.0]) == Summary(2.0, None)
+def test_a_single_section_has_no_interval():
     assert paired_difference([2.0], [0.5]) == PairedDifference(1.5, None)
 
 
@@ -56,7 +51,7 @@ def test_two_sections_have_an_interval_between_them():
 @pytest.mark.parametrize("scores", [[], [1.0, float("nan")], [float("inf")]])
 def test_scores_that_are_no_numbers_are_refused(scores):
     with pytest.raises(ValueError, match="one finite number for each section"):
-        summary(scores)
+        paired_difference(scores, scores)
 
 
 def test_other_sections_are_refused():

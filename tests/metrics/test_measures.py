@@ -12,6 +12,7 @@ import torchvision
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.degradations import degrade
+from gpemsr.data.grey_values import from_unit
 from gpemsr.errors import InputError
 from gpemsr.metrics import measures
 from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
@@ -24,10 +25,6 @@ SHAPE = (168, 176)
 NAMES = ["psnr", "ssim", "ms_ssim", "gmsd", "haarpsi", "lpips", "frc_nm", "lr_rmse"]
 
 
-def to_8_bit(image) -> np.ndarray:
-    return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
-
-
 def textured(shape=SHAPE) -> np.ndarray:
     image = cv2.GaussianBlur(np.random.default_rng(0).random(shape, np.float32), (0, 0), 2)
     return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
@@ -36,13 +33,13 @@ def textured(shape=SHAPE) -> np.ndarray:
 def sections(shape=SHAPE, scale=8) -> dict[str, np.ndarray]:
     """A section, its LR section, and three tries at it, from the best to the worst."""
     gt = textured(shape)
-    lq = to_8_bit(degrade(gt / np.float32(255), scale, "bicubic"))
+    lq = from_unit(degrade(gt / np.float32(255), scale, "bicubic"), np.uint8)
     return {
         "gt": gt,
         "lq": lq,
-        "near": to_8_bit(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape)),
+        "near": from_unit(np.clip(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape), 0, 1), np.uint8),
         "blurred": cv2.GaussianBlur(gt, (0, 0), 2),
-        "bicubic": to_8_bit(imresize(lq / np.float32(255), scale)),
+        "bicubic": from_unit(imresize(lq / np.float32(255), scale), np.uint8),
     }
 
 
@@ -117,14 +114,14 @@ def test_psnr_and_ssim_are_those_of_the_held_back_sections(made):
 def test_lr_consistency_is_in_grey_levels(scale):
     made = sections((176, 192), scale)
     darker = made["gt"] // 2
-    lq = to_8_bit(degrade(darker / np.float32(255), scale, "bicubic"))
+    lq = from_unit(degrade(darker / np.float32(255), scale, "bicubic"), np.uint8)
     assert measure_section(darker, made["gt"], lq, scale, 10.0)["lr_rmse"] == 0
     shifted = np.where(np.indices(lq.shape).sum(0) % 2, lq + 3, lq - 3).astype(np.uint8)
     assert measure_section(darker, made["gt"], shifted, scale, 10.0)["lr_rmse"] == pytest.approx(3)
 
 
 def test_lr_consistency_is_with_lr_as_it_was_made(made):
-    lq = to_8_bit(degrade(made["gt"] / np.float32(255), 8, "area"))
+    lq = from_unit(degrade(made["gt"] / np.float32(255), 8, "area"), np.uint8)
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "area")["lr_rmse"] == 0
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0)["lr_rmse"] > 0
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "em")["lr_rmse"] is None
@@ -179,10 +176,10 @@ def test_absent_piq_is_named_in_one_line(made, monkeypatch):
     [
         ({"sr": np.zeros((8, 8), np.uint8)}, "sr and gt of one size"),
         ({"lq": np.zeros((20, 22), np.uint8)}, "8 times that of lq"),
-        ({"sr": np.zeros(SHAPE, np.float32)}, "float32, uint8, uint8: uint8 fits"),
+        ({"sr": np.zeros(SHAPE, np.float32)}, "float32, uint8, uint8: expected uint8"),
     ],
 )
-def test_sections_that_do_not_fit_are_refused(made, change, message):
+def test_sections_of_other_sizes_or_types_are_refused(made, change, message):
     images = {"sr": made["gt"], "gt": made["gt"], "lq": made["lq"], **change}
     with pytest.raises(ValueError, match=message):
         measure_section(**images, scale=8, pixel_size=10.0)

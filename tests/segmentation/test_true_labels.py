@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from gpemsr.benchmark.options import Segmentation
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volumes.reader import open_volume
@@ -37,18 +36,13 @@ def source(tmp_path) -> np.ndarray:
     return ids
 
 
-def segmentation(folder: Path, **changes) -> Segmentation:
-    segmenter = {"name": "U", "options": "u.yml", "weights": "u.pth"}
-    return Segmentation.model_validate({"ids": str(folder / "ids.tif"), "segmenters": [segmenter], **changes})
-
-
 def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
     pairs = set(zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
     return len(pairs) == len(set(a.ravel().tolist())) == len(set(b.ravel().tolist()))
 
 
 def test_they_are_of_the_same_sections_and_rectangle(source, tmp_path):
-    labels = read_labels(segmentation(tmp_path), open_section_store(tmp_path / "hr", "disk"))
+    labels = read_labels(tmp_path / "ids.tif", open_section_store(tmp_path / "hr", "disk"))
     part = source[SECTIONS, TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH]
     assert np.array_equal(labels == 0, part == 0)
     assert len(np.unique(labels)) == 1 + sum(_pieces(part == i) for i in np.unique(part) if i)
@@ -62,26 +56,26 @@ def _pieces(mask: np.ndarray) -> int:
 
 def test_some_sections_of_the_test_set(source, tmp_path):
     store = open_section_store(tmp_path / "hr", "disk")
-    some = read_labels(segmentation(tmp_path, sections=[1, 3]), store)
+    some = read_labels(tmp_path / "ids.tif", store, [1, 3])
     assert some.shape == (2, HEIGHT, WIDTH)
-    assert same_partition(some[0], read_labels(segmentation(tmp_path, sections=[1, 2]), store)[0])
+    assert same_partition(some[0], read_labels(tmp_path / "ids.tif", store, [1, 2])[0])
 
 
 def test_membranes_are_regions_of_each_section(source, tmp_path):
-    labels = read_labels(segmentation(tmp_path, labels="membranes"), open_section_store(tmp_path / "hr", "disk"))
+    labels = read_labels(tmp_path / "ids.tif", open_section_store(tmp_path / "hr", "disk"), by_section=True)
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert set(np.unique(labels[one])) & set(np.unique(labels[other])) <= {0}
 
 
 def test_sections_that_the_test_set_lacks_are_refused(source, tmp_path):
     with pytest.raises(InputError, match=r"too few for segmentation\.sections"):
-        read_labels(segmentation(tmp_path, sections=[1, 4]), open_section_store(tmp_path / "hr", "disk"))
+        read_labels(tmp_path / "ids.tif", open_section_store(tmp_path / "hr", "disk"), [1, 4])
 
 
 def test_labels_smaller_than_the_test_set_are_refused(source, tmp_path):
     tifffile.imwrite(tmp_path / "ids.tif", source[:, :10])
     with pytest.raises(InputError, match="do not hold"):
-        read_labels(segmentation(tmp_path), open_section_store(tmp_path / "hr", "disk"))
+        read_labels(tmp_path / "ids.tif", open_section_store(tmp_path / "hr", "disk"))
 
 
 @pytest.fixture
@@ -106,8 +100,8 @@ def cut(tmp_path: Path, missing: tuple[int, ...] = (), first: int = 1, **options
     return open_section_store(hr, "lmdb")
 
 
-def labels_of(folder: Path, store, **options) -> np.ndarray:
-    return read_labels(segmentation(folder, **options), store)
+def labels_of(folder: Path, store, ids: str | None = None, **options) -> np.ndarray:
+    return read_labels(ids or folder / "ids.tif", store, **options)
 
 
 def split_rows(labels: np.ndarray) -> list[int]:

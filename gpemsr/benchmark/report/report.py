@@ -1,15 +1,37 @@
-"""Writing the report of a benchmark into its folder."""
+"""Writing the report of a benchmark into its folder: figures, a Markdown file, a page that holds both, CSV files."""
 
 from __future__ import annotations
 
+import base64
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from gpemsr.benchmark.report.csv_files import write_csv_files
-from gpemsr.benchmark.report.figures import draw_pictures
-from gpemsr.benchmark.report.pages import render
-from gpemsr.benchmark.report.results import load_benchmark
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markdown import Markdown
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from gpemsr.benchmark.options import slug
+from gpemsr.benchmark.report.plots import plot_bars, plot_frc, plot_time
+from gpemsr.benchmark.report.results import Benchmark, load_benchmark
+from gpemsr.benchmark.report.scores import BICUBIC, Scores, write_csv_files
+from gpemsr.benchmark.report.sections import choose_sections, plot_crops, plot_overlays
+from gpemsr.benchmark.report.tables import DASH, escape, facts, tables
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, the name of its file in ``figures/``, and what is said of it."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
 
 
 def write_report(folder: Path) -> None:
@@ -20,21 +42,143 @@ def write_report(folder: Path) -> None:
             (rows, images, segmentations) is left out of the report; rows without figures are named with their reason.
 
     Raises:
-        InputError: ``benchmark.json`` is absent or does not fit, or a file cannot be written.
+        InputError: ``benchmark.json`` is absent or not valid, or a file cannot be written.
     """
-    benchmark = load_benchmark(folder)
-    write_csv_files(benchmark)
-    pictures = draw_pictures(benchmark)
-    figures = benchmark.folder / "figures"
+    scores = Scores(load_benchmark(folder))
+    write_csv_files(scores)
+    figures = scores.benchmark.folder / "figures"
     try:
         figures.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{figures}: cannot be made ({error})") from error
+    pictures = list(draw_pictures(scores))
     for file in set(figures.glob("*.png")) - {figures / picture.name for picture in pictures}:
         file.unlink()  # of an earlier report
     for picture in pictures:
         with replaced(figures / picture.name) as file:
-            file.write_bytes(picture.png)
-    for name in ("report.md", "report.html"):
-        with replaced(benchmark.folder / name) as file:
-            file.write_text(render(f"{name}.jinja", benchmark, pictures), encoding="utf-8")
+            picture.figure.savefig(file)
+    text = render_markdown(scores, pictures)
+    for name, content in {"report.md": text, "report.html": render_page(scores.benchmark, text)}.items():
+        with replaced(scores.benchmark.folder / name) as file:
+            file.write_text(content, encoding="utf-8")
+
+
+def draw_pictures(scores: Scores) -> Iterator[Picture]:
+    """Draw whatever the benchmark's folder has the data for and its options allow, in the report's order."""
+    benchmark = scores.benchmark
+    if figure := plot_bars(scores):
+        gain = ", for PSNR of the gain over bicubic" if any(row.slug == BICUBIC for row in benchmark.methods) else ""
+        hatched = "; oracles are hatched" if benchmark.oracles else ""
+        caption = f"Bars are means over the sections{gain}, whiskers the standard deviation{hatched}."
+        yield Picture("measures.png", "Measures", caption, figure)
+    if figure := plot_time(scores):
+        threads = f" with {benchmark.threads} thread{'s' * (benchmark.threads != 1)}" if benchmark.threads else ""
+        caption = f"Mean PSNR against mean seconds per section{threads}: better is up and to the left."
+        yield Picture("psnr_seconds.png", "PSNR against time", caption, figure)
+    hr = benchmark.stack(benchmark.hr)
+    if hr is None:
+        return
+    found = {row.slug: benchmark.row_stack(row, "sr.tif") for row in benchmark.scored}
+    stacks = {name: stack for name, stack in found.items() if stack is not None and stack.shape == hr.shape}
+    if figure := plot_frc(scores, hr, stacks):
+        caption = (
+            "The mean over the sections. The resolution of a section is read where its own curve falls below 1/7; the "
+            "table has the mean of these."
+        )
+        yield Picture("frc.png", "Fourier ring correlation with HR", caption, figure)
+    if benchmark.show_sections:
+        yield from _crops(scores, hr, stacks)
+        yield from _overlays(benchmark, hr)
+
+
+def _crops(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -> Iterator[Picture]:
+    benchmark = scores.benchmark
+    lr = benchmark.stack(benchmark.lr)
+    if lr is not None and (len(lr) != len(hr) or np.prod(lr.shape[1:]) * benchmark.scale**2 != hr[0].size):
+        lr = None
+    chosen, rule = choose_sections(scores)
+    for rank, index in chosen.items():
+        images = {name: stack[index] for name, stack in stacks.items()}
+        figure = plot_crops(scores, index, hr[index], None if lr is None else lr[index], images)
+        which = "the only one scored" if rank == "only" else f"the {rank}"
+        caption = (
+            f"Section {benchmark.sections[index]}, {which} by {rule}. From the top: crop around the place with the "
+            "strongest gradients of HR, zoom on it (box), and the error within the zoom; all panels share one grey "
+            "window and one error scale. PSNR and SSIM are those of the whole section."
+        )
+        title = "Section" if rank == "only" else f"{rank.capitalize()} section"
+        yield Picture(f"section_{rank}.png", title, caption, figure)
+
+
+def _overlays(benchmark: Benchmark, hr: np.ndarray) -> Iterator[Picture]:
+    """The middle one of the sections that were segmented."""
+    first, stop = benchmark.segmented or (0, len(hr))
+    depth = stop - first
+    index = first + depth // 2
+    for segmenter in benchmark.segmenters:
+        name = f"segmentation_{slug(segmenter)}"
+        stacks = {row.slug: benchmark.row_stack(row, f"{name}.tif") for row in benchmark.references + benchmark.scored}
+        labels = {
+            key: stack[depth // 2]
+            for key, stack in {"": benchmark.stack(benchmark.ids), **stacks}.items()
+            if stack is not None and stack.shape == (depth, *hr.shape[1:])
+        }
+        if index >= len(hr) or not labels.keys() - {""}:
+            continue
+        caption = (
+            f"Section {benchmark.sections[index]}, the middle one of those segmented: what {segmenter} found in each "
+            "row's sections, over the HR section. Colours are random and do not correspond between panels."
+        )
+        figure = plot_overlays(benchmark, segmenter, hr[index], labels)
+        yield Picture(f"{name}.png", f"Segmented by {segmenter}", caption, figure)
+
+
+def render_markdown(scores: Scores, pictures: list[Picture]) -> str:
+    """The report as Markdown; every value is escaped."""
+    benchmark = scores.benchmark
+    size = benchmark.pixel_size_nm
+    run = {
+        "Benchmark": benchmark.name,
+        "Pixel of HR": f"{size:g} nm" if size else None,
+        "Section spacing": f"{benchmark.section_nm:g} nm" if benchmark.section_nm else None,
+        "Machine": benchmark.machine,
+        "Threads": benchmark.threads,
+        **benchmark.versions,
+        "Data": benchmark.note,
+    }
+    rows = [(row.name, row.options or DASH, row.weights or DASH) for row in benchmark.rows if row.options]
+    hashes = benchmark.hashes | {file: value for row in benchmark.rows for file, value in row.hashes.items()}
+    return _environment("report.md.jinja").render(
+        benchmark=benchmark,
+        tables=tables(scores),
+        pictures=pictures,
+        run=facts(((key, value) for key, value in run.items() if value), ("", "")),
+        rows=facts(rows, ("Row", "Options", "Weights")) if rows else None,
+        hashes=facts(hashes.items(), ("File", "SHA-256")) if hashes else None,
+    )
+
+
+def render_page(benchmark: Benchmark, text: str) -> str:
+    """The Markdown as one HTML page that holds the figures of the benchmark's folder."""
+    converter = Markdown(extensions=["tables", "sane_lists"])
+    converter.ESCAPED_CHARS.append("~")
+
+    def embedded(match: re.Match[str]) -> str:
+        content = base64.b64encode((benchmark.folder / match[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{content}"'
+
+    body = re.sub(r'src="(figures/\w+\.png)"', embedded, converter.convert(text))
+    return _environment("report.html.jinja").render(benchmark=benchmark, body=Markup(body))
+
+
+def _environment(template: str):
+    environment = Environment(
+        loader=PackageLoader("gpemsr.benchmark.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": lambda value: Markup(escape(value)), "raw": Markup}
+    return environment.get_template(template)

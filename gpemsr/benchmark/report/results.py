@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ from gpemsr.errors import InputError
 
 
 class Record(BaseModel):
-    """One JSON object; keys that the report does not show are passed over."""
+    """One JSON object; keys that the report does not show are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -70,9 +69,10 @@ class Row(Record):
     missing: dict[str, str] = {}
     segmentation: dict[str, Segmentation] = {}
 
-    def values(self, measure: str) -> np.ndarray:
-        """Float values per section (NaN where there is none); empty if nothing was measured."""
-        return np.array([np.nan if v is None else v for v in self.scores.get(measure) or []], float)
+    @property
+    def label(self) -> str:
+        """The name, with what kind of row it is unless it is a method."""
+        return self.name + {"oracle": " (oracle)", "hr": " (reference)"}.get(self.kind, "")
 
 
 class Benchmark(Record):
@@ -153,46 +153,35 @@ def load_benchmark(folder: str | Path) -> Benchmark:
     """Read a benchmark's folder; a row that cannot be read becomes one with an error.
 
     Raises:
-        InputError: ``benchmark.json`` is absent or does not fit.
+        InputError: ``benchmark.json`` is absent or not valid.
     """
     folder = Path(folder)
     path = folder / "benchmark.json"
-    common = _read_object(path)
     try:
-        count = len(common["sections"])
-        rows = [_load_row(folder, str(slug), count) for slug in common["rows"]]
+        common = json.loads(path.read_text(encoding="utf-8"))
+        rows = [_load_row(folder, str(slug), len(common["sections"])) for slug in common["rows"]]
         return Benchmark.model_validate({**common, "folder": folder, "rows": rows})
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: sections and rows must be lists ({error!r})") from None
-    except ValidationError as error:
-        raise InputError(f"{path}: {_first_line(error)}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: {_reason(error)}") from None
 
 
 def _load_row(folder: Path, slug: str, sections: int) -> Row:
     path = folder / "rows" / slug / "row.json"
     try:
-        row = Row.model_validate({**_read_object(path), "slug": slug})
-    except InputError as error:
-        return Row(slug=slug, name=slug, error=str(error))
-    except ValidationError as error:
-        return Row(slug=slug, name=slug, error=f"{path.name}: {_first_line(error)}")
-    for key, values in {"seconds": row.seconds, **row.scores}.items():
-        if values and len(values) != sections and row.error is None:
-            return row.model_copy(update={"error": f"{path.name}: {len(values)} values of {key}, {sections} sections"})
+        row = Row.model_validate({**json.loads(path.read_text(encoding="utf-8")), "slug": slug})
+        for key, values in {"seconds": row.seconds, **row.scores}.items():
+            if values and len(values) != sections and row.error is None:
+                raise ValueError(f"{len(values)} values of {key}, {sections} sections")
+    except (OSError, ValueError, TypeError) as error:
+        return Row(slug=slug, name=slug, error=f"{path.name}: {_reason(error)}")
     return row
 
 
-def _read_object(path: Path) -> Mapping:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path.name} cannot be read: {reason}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{path.name}: must be a JSON object")
-    return value
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    return str(error) if isinstance(error, ValueError) else f"expected an object with sections and rows ({error!r})"

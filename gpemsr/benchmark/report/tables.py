@@ -1,16 +1,20 @@
-"""The tables of the report as plain data, which the page and the Markdown file both show."""
+"""The tables of the report: frames of Markdown cells, with captions and footnotes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import pandas as pd
+
 from gpemsr.benchmark.report.results import Benchmark, Row
-from gpemsr.benchmark.report.summary import Summary, best_row, difference, reference_row, seconds_ratio, summarise
+from gpemsr.benchmark.report.scores import Scores
 from gpemsr.metrics.measures import MEASURES, Measure
 
 DASH = "–"
-COMPARED = ("psnr", "ssim", "frc_nm")  # measures whose differences the report shows; the CSV has all
+COMPARED = ("psnr", "ssim", "frc_nm")  # measures whose differences the report shows; the CSV file has all
 SEGMENTATION = {
     "voi_split": "VOI split ↓",
     "voi_merge": "VOI merge ↓",
@@ -20,224 +24,180 @@ SEGMENTATION = {
 }
 JUDGED = ("voi", "adapted_rand", "membrane_f1")  # splits and merges alone are best where all or nothing is merged
 SEGMENTATION_DIGITS = 3
+MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell: its text, whether it is the best of its column, and the footnote it points to.
-
-    Attributes:
-        words: whether it is text that may be wrapped.
-    """
-
-    text: str
-    best: bool = False
-    note: int | None = None
-    words: bool = False
-
-    @property
-    def figure(self) -> str:
-        """The text without its detail."""
-        return self.text.removesuffix(self.detail).rstrip()
-
-    @property
-    def detail(self) -> str:
-        """Spread, interval or parts, which may stand below the figure."""
-        start = min((at for sign in "±[(" if (at := self.text.find(f" {sign}")) >= 0), default=len(self.text))
-        return "" if self.words else self.text[start + 1 :]
+def escape(value: object) -> str:
+    """Text as one line of Markdown that shows it literally."""
+    return html.escape(MARKDOWN_SIGNS.sub(r"\\\1", " ".join(str(value).split())), quote=False)
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of a table; ``kind`` is that of its row."""
-
-    name: str
-    kind: str
-    cells: list[Cell]
+def to_markdown(frame: pd.DataFrame, left: bool = False) -> str:
+    """A Markdown table of cells that are Markdown already; columns but the first are aligned right unless ``left``."""
+    align = ["left"] + ["left" if left else "right"] * (frame.shape[1] - 1)
+    return frame.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
 @dataclass
 class Table:
-    """A table, its footnotes and a caption that says how to read it."""
+    """A table with one line for each row of the benchmark.
+
+    Attributes:
+        caption: how to read it.
+        frame: Markdown cells; the first column is ``Method``.
+        notes: footnotes.
+    """
 
     title: str
     caption: str
-    head: list[str]
-    lines: list[Line] = field(default_factory=list)
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: list[str] = field(default_factory=list)
 
-    def note(self, text: str) -> int:
-        """Number of a footnote, which is added if it is new."""
-        if text not in self.notes:
-            self.notes.append(text)
-        return self.notes.index(text) + 1
+    def cell(self, text: str, best: bool = False, note: str | None = None) -> str:
+        """A Markdown cell: bold where it is the best, with a number that points to a footnote."""
+        shown = f"**{escape(text)}**" if best else escape(text)
+        if note is None:
+            return shown
+        if note not in self.notes:
+            self.notes.append(note)
+        return f"{shown}<sup>{self.notes.index(note) + 1}</sup>"
+
+    @property
+    def markdown(self) -> str:
+        """The table itself."""
+        return to_markdown(self.frame)
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with a true minus sign and thousands apart; a dash for None."""
-    if value is None:
+    """A number with a true minus sign and thousands separated; a dash for None and NaN."""
+    if value is None or pd.isna(value):
         return DASH
     text = f"{value:,.{digits}f}"
     return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
 
 
-def column(measure: Measure) -> str:
+def significant(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    return number(value, _decimals(value))
+
+
+def engineering(value: float | None) -> str:
+    """A count with three significant digits and k, M, G or T."""
+    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value is not None and value >= factor:
+            return f"{significant(value / factor)} {letter}"
+    return number(value, 0)
+
+
+def spread(mean: float, deviation: float, digits: int) -> str:
+    """Mean ± standard deviation; the mean alone of a single section."""
+    return number(mean, digits) + ("" if pd.isna(deviation) else f" ± {number(deviation, digits)}")
+
+
+def heading(measure: Measure) -> str:
     """Heading of a measure's column."""
     unit = f" ({measure.unit})" if measure.unit else ""
     return f"{measure.label}{unit} {'↑' if measure.higher_is_better else '↓'}"
 
 
-def quality_table(benchmark: Benchmark) -> Table:
-    """Mean and spread over the sections of every measure."""
+def quality_table(scores: Scores) -> Table:
+    """Mean and standard deviation over the sections of every measure."""
     table = Table(
         "Image quality",
         "Mean ± standard deviation over the sections. ↑ higher is better, ↓ lower is better; the best method is bold.",
-        ["Method", *(column(measure) for measure in MEASURES.values())],
     )
-    best = {name: _best_text(benchmark.methods, name) for name in MEASURES}
-    for row in benchmark.scored:
-        cells = []
-        for name, measure in MEASURES.items():
-            summary = summarise(row.values(name))
-            if summary is None:
-                note = table.note(f"{measure.label}: {row.missing.get(name, 'not measured')}.".replace("..", "."))
-                cells.append(Cell(DASH, note=note))
+    rows, sections = scores.benchmark.scored, len(scores.benchmark.sections)
+    columns = {"Method": [escape(row.label) for row in rows]}
+    for name, measure in MEASURES.items():
+        figures = scores.of(name).agg(["mean", "std", "count"]).T
+        best = scores.best(name) if len(scores.methods) > 1 else None
+        best_text = number(figures["mean"][best], measure.digits) if best else None
+        cells = columns[heading(measure)] = []
+        for row in rows:
+            mean, deviation, count = figures.loc[row.slug]
+            if count == 0:
+                reason = row.missing.get(name, "not measured").rstrip(".")
+                cells.append(table.cell(DASH, note=f"{measure.label}: {reason}."))
                 continue
-            text = f"{number(summary.mean, measure.digits)} ± {number(summary.std, measure.digits)}"
-            text = text if summary.std is not None else number(summary.mean, measure.digits)
-            part = summary.count < len(benchmark.sections)
-            note_of_part = f"Of {summary.count} of {len(benchmark.sections)} sections."
-            is_best = row.kind == "method" and number(summary.mean, measure.digits) == best[name]
-            cells.append(Cell(text, is_best, table.note(note_of_part) if part else None))
-        table.lines.append(Line(row.name, row.kind, cells))
+            is_best = row.kind == "method" and number(mean, measure.digits) == best_text  # equals are all marked
+            note = f"Of {count:.0f} of {sections} sections." if count < sections else None
+            cells.append(table.cell(spread(mean, deviation, measure.digits), is_best, note))
+    table.frame = pd.DataFrame(columns)
     return table
 
 
-def _best_text(methods: Sequence[Row], measure: str) -> str | None:
-    """The best mean as it is shown, so that equals are all marked; None with a single method."""
-    row = best_row(methods, measure)
-    summary = summarise(row.values(measure)) if row else None
-    return number(summary.mean, MEASURES[measure].digits) if summary and len(methods) > 1 else None
-
-
-def difference_table(benchmark: Benchmark) -> Table:
+def difference_table(scores: Scores) -> Table:
     """Every method against the best other one."""
-    names = [name for name in COMPARED if name in MEASURES]
     table = Table(
         "Paired differences",
         "Each method against the best other method, section by section: mean difference and its 95 % bootstrap "
         "interval. Bold where the interval leaves out 0 in the method's favour. Oracles are left out.",
-        ["Method", *(part for name in names for part in (column(MEASURES[name]), "against"))],
     )
-    for row in benchmark.methods:
-        cells = []
-        for name in names:
-            measure = MEASURES[name]
-            gap = difference(row, benchmark.methods, name)
+    names = {row.slug: row.name for row in scores.benchmark.methods}
+    lines = []
+    for slug, method in names.items():
+        cells = [escape(method)]
+        for name in COMPARED:
+            gap = scores.differences.get((slug, name))
             if gap is None:
-                cells += [Cell(DASH), Cell(DASH)]
+                cells += [DASH, DASH]
                 continue
-            digits = difference_digits(measure)
-            text = ("+" if gap.mean > 0 else "") + number(gap.mean, digits)
+            digits = MEASURES[name].digits + 1  # one more than of the measure, for methods that are close
+            text, clear = ("+" if gap.mean > 0 else "") + number(gap.mean, digits), False
             if gap.low is not None and gap.high is not None:
-                text += f" [{bound(gap.low, digits)}, {bound(gap.high, digits)}]"
-            better = gap.clear and (gap.mean > 0) == measure.higher_is_better
-            cells += [Cell(text, better), Cell(gap.rival.name, words=True)]
-        table.lines.append(Line(row.name, row.kind, cells))
+                text += f" [{_bound(gap.low, digits)}, {_bound(gap.high, digits)}]"
+                clear = gap.low > 0 if MEASURES[name].higher_is_better else gap.high < 0
+            cells += [table.cell(text, clear), escape(names[gap.baseline])]
+        lines.append(cells)
+    head = ["Method", *(part for name in COMPARED for part in (heading(MEASURES[name]), "against"))]
+    table.frame = pd.DataFrame(lines, columns=head)
     return table
 
 
-def difference_digits(measure: Measure) -> int:
-    """Decimals of a difference: one more than of the measure, for methods that are close."""
-    return measure.digits + 1
-
-
-def bound(value: float, digits: int) -> str:
-    """An end of an interval, with one digit more where it would not tell on which side of 0 it lies."""
-    return number(value, digits + (round(value, digits) == 0))
-
-
-def cost_table(benchmark: Benchmark) -> Table:
-    """What each row needs to run and to be trained."""
-    reference = reference_row(benchmark)
+def cost_table(scores: Scores) -> Table:
+    """What each row takes to run and took to train."""
+    fastest = scores.fastest()
     table = Table(
         "Cost",
         "Learned parameters are those that are not frozen. Multiply-adds (MACs) and seconds are of one section, mean ± "
-        "standard deviation over the sections; memory is what is taken at most beyond the loaded network. Seconds are "
-        "by the clock, of one row after the other: on a machine with other work they are rougher than their deviation "
-        "tells. GPEMSR encodes each section once for all windows that it is in; the others see window after window, "
-        "recurrent ones too. Iterations are those of training."
-        + (f" Ratio: seconds relative to {reference.name}." if reference else ""),
-        [
-            "Method",
-            "Parameters",
-            "Learned",
-            "MACs",
-            "Seconds",
-            "Ratio",
-            "Memory",
-            "Training (core-minutes)",
-            "Iterations",
-        ],
+        "standard deviation over the sections; memory is the peak of the row's process, or of the GPU. Seconds are "
+        "wall-clock time, of one row after the other: on a machine with other work they are rougher than their "
+        "deviation shows. GPEMSR encodes each section once for all windows that it is in; the others see window after "
+        "window, recurrent ones too. Iterations are those of training."
+        + (f" Ratio: seconds relative to {fastest.name}." if fastest else ""),
     )
-    for row in benchmark.scored:
-        ratio = seconds_ratio(benchmark, row)
-        iterations = row.training.iterations if row.training else {}
-        minutes = row.training.core_minutes if row.training else None
-        stages = ", ".join(f"{stage} {number(count, 0)}" for stage, count in iterations.items())
-        texts = [
-            engineering(row.parameters),
-            engineering(row.learned_parameters),
-            engineering(row.macs),
-            seconds_text(summarise(row.seconds)),
-            DASH if ratio is None else f"{significant(ratio)}×",
-            DASH if row.peak_memory is None else f"{number(row.peak_memory / 1e6, 0)} MB",
-            number(minutes, 1),
-            number(sum(iterations.values()), 0) + (f" ({stages})" if len(iterations) > 1 else "")
-            if iterations
-            else DASH,
-        ]
-        *figures, stages_text = texts
-        cells = [*(Cell(text) for text in figures), Cell(stages_text, words=True)]
-        table.lines.append(Line(row.name, row.kind, cells))
+    seconds = scores.of("seconds").agg(["mean", "std"]).T
+    lines = []
+    for row in scores.benchmark.scored:
+        mean, deviation = seconds.loc[row.slug]
+        ratio = scores.seconds_ratio(row)
+        cells = {
+            "Method": row.label,
+            "Parameters": engineering(row.parameters),
+            "Learned": engineering(row.learned_parameters),
+            "MACs": engineering(row.macs),
+            "Seconds": spread(mean, deviation, _decimals(mean)),
+            "Ratio": DASH if pd.isna(ratio) else f"{significant(ratio)}×",
+            "Memory": DASH if row.peak_memory is None else f"{number(row.peak_memory / 1e6, 0)} MB",
+            "Training (core-minutes)": number(row.training.core_minutes if row.training else None, 1),
+            "Iterations": _iterations(row),
+        }
+        lines.append({name: escape(text) for name, text in cells.items()})
+    table.frame = pd.DataFrame(lines)
     return table
 
 
-def significant(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    digits = max(0, 2 - _magnitude(value))
-    return number(value, digits)
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{value:.2e}".partition("e")[2]) if value else 0
-
-
-def engineering(value: float | None) -> str:
-    """A count with three significant digits and k, M, G or T."""
-    if value is None:
-        return DASH
-    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{significant(value / factor)} {letter}"
-    return number(value, 0)
-
-
-def seconds_text(summary: Summary | None) -> str:
-    """Mean with three significant digits and spread with as many decimals."""
-    if summary is None:
-        return DASH
-    digits = max(0, 2 - _magnitude(summary.mean))
-    spread = f" ± {number(summary.std, digits)}" if summary.std is not None else ""
-    return number(summary.mean, digits) + spread
+def _iterations(row: Row) -> str:
+    stages = row.training.iterations if row.training else {}
+    named = ", ".join(f"{stage} {number(count, 0)}" for stage, count in stages.items())
+    return (number(sum(stages.values()), 0) + (f" ({named})" if len(stages) > 1 else "")) if stages else DASH
 
 
 def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
-    """How well neurons are found in each row's sections; None if nothing was segmented."""
+    """How well neurons or membranes are found in each row's sections; None if nothing was segmented."""
     rows = [row for row in benchmark.scored + benchmark.references if segmenter in row.segmentation]
     if not rows:
         return None
-    keys = [key for key in SEGMENTATION if any(_figure(row, segmenter, key) != DASH for row in rows)]
     table = Table(
         f"Segmentation with {segmenter}",
         f"Difference of what {segmenter} found{_segmented_sections(benchmark)} from the annotation: variation of "
@@ -245,45 +205,50 @@ def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
         f"threshold with the lowest VOI on this annotation. {segmenter} was trained on HR sections: a row is judged by "
         "how well that network understands it. ↓ lower is better; the best method is bold, the HR sections are the "
         "reference.",
-        ["Method", *(SEGMENTATION[key] for key in keys), "Threshold"],
     )
-    methods = [row for row in rows if row.kind == "method"]
-    best = {key: _best_figure(methods, segmenter, key) for key in keys if key in JUDGED}
-    for row in rows:
-        texts = {key: _figure(row, segmenter, key) for key in keys}
-        whole = table.note("Everything is one object.") if row.segmentation[segmenter].one_object else None
-        cells = [
-            Cell(text, row.kind == "method" and text == best.get(key), whole if key == "voi_split" else None)
-            for key, text in texts.items()
-        ]
-        threshold = row.segmentation[segmenter].threshold
-        cells.append(Cell(DASH if threshold is None else f"{threshold:g}"))
-        table.lines.append(Line(row.name, row.kind, cells))
+    figures = pd.DataFrame([row.segmentation[segmenter].model_dump() for row in rows], dtype=float)
+    methods = [row.kind == "method" for row in rows]
+    columns = {"Method": [escape(row.label) for row in rows]}
+    for key, title in SEGMENTATION.items():
+        if figures[key].isna().all():
+            continue
+        shown = [number(value, SEGMENTATION_DIGITS) for value in figures[key]]
+        compared = figures[key][methods]
+        best = compared.max() if key == "membrane_f1" else compared.min()
+        marked = number(best, SEGMENTATION_DIGITS) if key in JUDGED and sum(methods) > 1 else None
+        whole = ["Everything is one object." if row.segmentation[segmenter].one_object else None for row in rows]
+        notes = whole if key == "voi_split" else [None] * len(rows)
+        cells = zip(shown, methods, notes, strict=True)
+        columns[title] = [table.cell(text, method and text == marked, note) for text, method, note in cells]
+    columns["Threshold"] = [DASH if pd.isna(value) else f"{value:g}" for value in figures["threshold"]]
+    table.frame = pd.DataFrame(columns)
     return table
 
 
 def _segmented_sections(benchmark: Benchmark) -> str:
-    if not benchmark.segmented:
-        return ""
-    names = benchmark.sections[slice(*benchmark.segmented)]
+    names = benchmark.sections[slice(*benchmark.segmented)] if benchmark.segmented else []
     return f" in {len(names)} sections, {names[0]} to {names[-1]}," if len(names) > 1 else ""
 
 
-def _figure(row: Row, segmenter: str, key: str) -> str:
-    return number(getattr(row.segmentation[segmenter], key), SEGMENTATION_DIGITS)
+def tables(scores: Scores) -> list[Table]:
+    """All tables, in their order; without those that have nothing to show."""
+    benchmark = scores.benchmark
+    made = [quality_table(scores), cost_table(scores)] if benchmark.scored else []
+    if len(scores.methods) > 1:
+        made.insert(1, difference_table(scores))
+    return made + [t for segmenter in benchmark.segmenters if (t := segmentation_table(benchmark, segmenter))]
 
 
-def _best_figure(methods: Sequence[Row], segmenter: str, key: str) -> str | None:
-    """The best figure as it is shown; None with a single method."""
-    values = [v for row in methods if (v := getattr(row.segmentation[segmenter], key)) is not None]
-    choose = max if key == "membrane_f1" else min
-    return number(choose(values), SEGMENTATION_DIGITS) if values and len(methods) > 1 else None
+def facts(lines: Iterable[Sequence[object]], head: Sequence[str]) -> str:
+    """A Markdown table of plain text."""
+    return to_markdown(pd.DataFrame([[escape(cell) for cell in line] for line in lines], columns=head), left=True)
 
 
-def tables(benchmark: Benchmark) -> list[Table]:
-    """All tables, in their order; those without lines are left out."""
-    made = [quality_table(benchmark), difference_table(benchmark), cost_table(benchmark)]
-    made += [t for segmenter in benchmark.segmenters if (t := segmentation_table(benchmark, segmenter))]
-    if len(benchmark.methods) < 2:
-        made.remove(made[1])
-    return [table for table in made if table.lines]
+def _bound(value: float, digits: int) -> str:
+    """An end of an interval, with one digit more where its side of 0 would not be visible."""
+    return number(value, digits + (round(value, digits) == 0))
+
+
+def _decimals(value: float) -> int:
+    """Decimals that show three significant digits."""
+    return 2 if not value or pd.isna(value) else max(0, 2 - int(f"{value:.2e}".partition("e")[2]))

@@ -1,0 +1,110 @@
+"""The option file of ``gpemsr-benchmark-train``: methods, their stages, and the budget of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from gpemsr.options.place import Place, check_path, check_schema
+from gpemsr.options.read import read_options, to_plain
+from gpemsr.options.schema import OptionSection, PositiveInt
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Minutes = Annotated[float, Field(gt=0)]
+
+
+class SectionRoots(OptionSection):
+    """HR and LR sections: LMDBs made by ``gpemsr-lmdb``."""
+
+    dataroot_gt: str
+    dataroot_lq: str
+
+
+class BudgetData(OptionSection):
+    """What all methods train and are validated on."""
+
+    train: SectionRoots
+    val: SectionRoots
+
+
+class BudgetStage(OptionSection):
+    """One training: its share of the method's budget.
+
+    Attributes:
+        options: its option file.
+        share: of the budget.
+        changes: keys that replace those of the option file, section by section.
+        name: of the experiment; the option file's if it is null.
+    """
+
+    options: str
+    share: Share = 1.0
+    changes: dict[str, Any] = {}
+    name: str | None = None
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return self.name or Path(self.options).stem
+
+
+class BudgetMethod(OptionSection):
+    """A method: trainings one after the other, each picking up the experiment of the one before by its name.
+
+    Methods may share some.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    stages: Annotated[list[BudgetStage], Field(min_length=1)]
+
+
+class BudgetOptions(OptionSection):
+    """An option file of ``gpemsr-benchmark-train``.
+
+    Attributes:
+        folder: where experiments, logs and the record of each method go.
+        core_minutes: CPU time of each method, all of its stages together; one thread works.
+        workers: trainings at a time.
+        data: the sections, in place of those of the methods' option files.
+        methods: what to train.
+    """
+
+    folder: str
+    core_minutes: Minutes
+    workers: PositiveInt = 1
+    data: BudgetData
+    methods: Annotated[list[BudgetMethod], Field(min_length=1)]
+
+
+def read_budget(path: str | Path) -> BudgetOptions:
+    """Read and check an option file.
+
+    Raises:
+        InputError: a key, a value or a file is not valid, or shares do not add up to 1.
+    """
+    section, place = to_plain(read_options(path)), Place(str(path))
+    check_schema(BudgetOptions, section, place)
+    options = BudgetOptions.model_validate(section)
+    for part in ("train", "val"):
+        for key, root in section["data"][part].items():
+            check_path(root, place / "data" / part / key)
+    for index, method in enumerate(options.methods):
+        here = place / "methods" / index
+        for number, stage in enumerate(method.stages):
+            check_path(stage.options, here / "stages" / number / "options")
+        total = sum(stage.share for stage in method.stages)
+        if abs(total - 1) > 1e-6:
+            (here / "stages").fail([s.share for s in method.stages], "expected shares that add up to 1")
+    known: dict[str, list[BudgetStage]] = {}
+    for index, method in enumerate(options.methods):
+        for number, stage in enumerate(method.stages):
+            history = method.stages[: number + 1]
+            if known.setdefault(stage.experiment, history) != history:
+                here = place / "methods" / index / "stages" / number / "name"
+                here.fail(stage.experiment, "another stage has it, or the same after others; expected another name")
+    names = [method.name for method in options.methods]
+    if len(set(names)) < len(names):
+        (place / "methods").fail(names, "expected names that differ")
+    return options
