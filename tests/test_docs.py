@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
-from rivals import TINY, needs_mmagic
+from baseline_networks import TINY, needs_mmagic
 from tiny_stages import NETWORKS
 
 import gpemsr.cli.test

@@ -1,4 +1,4 @@
-"""Networks to compare GPEMSR with: those of BasicSR and MMagic, lifted to sections, and bicubic interpolation."""
+"""Networks to compare GPEMSR with: those of BasicSR and MMagic, adapted to sections, and bicubic interpolation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from basicsr.utils.matlab_functions import imresize
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
+from gpemsr.archs.adapted import RECURRENT, WINDOW, Baseline, centre
 from gpemsr.archs.blocks import pad_to_multiple
-from gpemsr.archs.lifted import RECURRENT, WINDOW, Rival, centre
 from gpemsr.compat import load_mmagic
 
 TDAN_SECTIONS = 5
@@ -75,8 +75,8 @@ class WithSmallSections(nn.Module):
 
 
 IN_OUT = ("num_in_ch", "num_out_ch")
-RIVALS = [
-    Rival(
+BASELINES = [
+    Baseline(
         "SectionEDVR",
         basicsr("edvr_arch", "EDVR"),
         takes=WINDOW,
@@ -88,7 +88,7 @@ RIVALS = [
         window=lambda options: (options.num_frame, options.num_frame),
         divisors={"num_feat": "deformable_groups"},
     ),
-    Rival(
+    Baseline(
         "SectionBasicVSR",
         basicsr("basicvsr_arch", "BasicVSR"),
         takes=RECURRENT,
@@ -97,7 +97,7 @@ RIVALS = [
         has_flow=True,
         window=lambda options: (2, float("inf")),
     ),
-    Rival(
+    Baseline(
         "SectionIconVSR",
         basicsr("basicvsr_arch", "IconVSR"),
         takes=RECURRENT,
@@ -110,7 +110,7 @@ RIVALS = [
         divisors={"num_feat": 8},
         check=check_key_frames,
     ),
-    Rival(
+    Baseline(
         "SectionBasicVSRPlusPlus",
         mmagic("basicvsr_plusplus_net", "BasicVSRPlusPlusNet"),
         takes=RECURRENT,
@@ -122,7 +122,7 @@ RIVALS = [
         mixins=(WithSmallSections,),
         divisors={"mid_channels": 8},
     ),
-    Rival(
+    Baseline(
         "SectionTDAN",
         mmagic("tdan", "TDANNet"),
         takes=WINDOW,
@@ -132,7 +132,7 @@ RIVALS = [
         window=lambda options: (TDAN_SECTIONS, TDAN_SECTIONS),
         divisors={"mid_channels": 8},
     ),
-    Rival(
+    Baseline(
         "SectionEDSR",
         basicsr("edsr_arch", "EDSR"),
         channel_options=IN_OUT,
@@ -140,7 +140,7 @@ RIVALS = [
         hidden=("rgb_mean",),
         defaults={"res_scale": 1.0},
     ),
-    Rival(
+    Baseline(
         "SectionRCAN",
         basicsr("rcan_arch", "RCAN"),
         channel_options=IN_OUT,
@@ -149,7 +149,7 @@ RIVALS = [
         defaults={"res_scale": 1.0},
         divisors={"num_feat": "squeeze_factor"},
     ),
-    Rival(
+    Baseline(
         "SectionSwinIR",
         basicsr("swinir_arch", "SwinIR"),
         channel_options=("in_chans",),
@@ -159,15 +159,15 @@ RIVALS = [
         multiple="window_size",
         check=check_swinir,
     ),
-    Rival(
+    Baseline(
         "SectionRRDBNet",
         basicsr("rrdbnet_arch", "RRDBNet"),
         channel_options=IN_OUT,
         hidden=("scale",),
     ),
 ]
-for rival in RIVALS:
-    ARCH_REGISTRY.register(rival)
+for baseline in BASELINES:
+    ARCH_REGISTRY.register(baseline)
 
 
 @ARCH_REGISTRY.register()

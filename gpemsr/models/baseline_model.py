@@ -8,8 +8,8 @@ import torch
 from basicsr.models.video_recurrent_model import VideoRecurrentModel
 from basicsr.utils.registry import ARCH_REGISTRY, MODEL_REGISTRY
 
-from gpemsr.archs.baselines_arch import RIVALS, Bicubic
-from gpemsr.archs.lifted import RECURRENT, Rival
+from gpemsr.archs.adapted import RECURRENT, Baseline
+from gpemsr.archs.baselines_arch import BASELINES, Bicubic
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.models.section_validation import SectionValidation
 from gpemsr.models.stage_base import StageModel
@@ -28,7 +28,7 @@ class BaselineModel(StageModel, SectionValidation):
 
     Options = BaselineTrainOptions
     works_with = {
-        "network_g": (*(rival.name for rival in RIVALS), Bicubic.__name__),
+        "network_g": (*(baseline.name for baseline in BASELINES), Bicubic.__name__),
         "datasets.train": ("SectionWindowDataset",),
         "datasets.val": ("SectionWindowTestDataset",),
         "datasets.test": ("SectionWindowTestDataset",),
@@ -44,10 +44,10 @@ class BaselineModel(StageModel, SectionValidation):
         cls.check_targets(opt)
         if name != Bicubic.__name__:
             cls.check_tested(opt)
-        rival = ARCH_REGISTRY.get(name)
-        if not isinstance(rival, Rival):
+        baseline = ARCH_REGISTRY.get(name)
+        if not isinstance(baseline, Baseline):
             return
-        complete = rival.complete(options)
+        complete = baseline.complete(options)
         if getattr(complete, "whole_stack", False):
             raise ValueError("network_g.whole_stack=true: only in a test with model_type: BaselineStackModel")
         for key, dataset in opt["datasets"].items():
@@ -55,7 +55,7 @@ class BaselineModel(StageModel, SectionValidation):
                 expected = "expected SectionWindowTestDataset; whole stacks need model_type: BaselineStackModel"
                 raise ValueError(f"datasets.{key}.type=SectionStackTestDataset: {expected}")
             try:
-                rival.check_window(dataset.get("num_frame", 5), complete)
+                baseline.check_window(dataset.get("num_frame", 5), complete)
             except ValueError as error:
                 raise ValueError(f"datasets.{key}.{error}") from None
 
@@ -71,7 +71,7 @@ class BaselineStackModel(SectionValidation, VideoRecurrentModel):
     """Test of a recurrent network, which takes each volume as a whole."""
 
     works_with = {
-        "network_g": tuple(rival.name for rival in RIVALS if rival.takes == RECURRENT),
+        "network_g": tuple(baseline.name for baseline in BASELINES if baseline.takes == RECURRENT),
         "datasets.val": ("SectionStackTestDataset",),
         "datasets.test": ("SectionStackTestDataset",),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from rivals import demo_file, needs_mmagic
+from baseline_networks import demo_file, needs_mmagic
 from tiny_stages import write_sections
 
 import gpemsr

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from rivals import OPTIONS, TINY
+from baseline_networks import OPTIONS, TINY
 
 from gpemsr.cli.parameters import main
 

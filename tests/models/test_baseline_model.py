@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from rivals import EACH_FILE, demo_file
+from baseline_networks import EACH_FILE, demo_file
 from stage_runs import Run, train
 from tiny_stages import stage_options, write_sections
 from torch.utils.data import default_collate

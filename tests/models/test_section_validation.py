@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from rivals import demo_file
+from baseline_networks import demo_file
 from tiny_stages import stage_options, tiny_network, write_sections
 
 import gpemsr

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from rivals import EACH_FILE, FILES, OPTIONS, assert_same_result, demo_file, randomise
+from baseline_networks import EACH_FILE, FILES, OPTIONS, assert_same_result, demo_file, randomise
 from tiny_stages import trainable
 
 import gpemsr
@@ -17,7 +17,7 @@ gpemsr.register()
 from basicsr.archs import build_network  # noqa: E402
 from basicsr.utils.registry import ARCH_REGISTRY  # noqa: E402
 
-from gpemsr.archs.lifted import RECURRENT, OwnOptions  # noqa: E402
+from gpemsr.archs.adapted import RECURRENT, OwnOptions  # noqa: E402
 
 EACH_RIVAL = pytest.mark.parametrize("file", [pytest.param(p.values[0], marks=p.marks) for p in EACH_FILE[:9]])
 LENGTHS = (("train", "total_iter"), ("val", "val_freq"), ("logger", "save_checkpoint_freq"))
@@ -77,13 +77,15 @@ def test_networks_of_the_published_size_super_resolve(file, scale):
 @EACH_RIVAL
 def test_at_x4_and_the_published_size_they_compute_what_the_toolboxs_do(file):
     section = to_plain(read_options(OPTIONS / "baselines" / f"{file}_x8.yml")["network_g"])
-    rival = ARCH_REGISTRY.get(section.pop("type"))
-    whole = {"whole_stack": True} if rival.takes == RECURRENT else {}
-    ours = rival(**section | {"scale": 4, "channels": 3, **whole}).eval()
+    baseline = ARCH_REGISTRY.get(section.pop("type"))
+    whole = {"whole_stack": True} if baseline.takes == RECURRENT else {}
+    ours = baseline(**section | {"scale": 4, "channels": 3, **whole}).eval()
     own = {field.name for field in fields(OwnOptions)}
     options = {key: value for key, value in section.items() if key not in own}
-    options |= dict.fromkeys(rival.channel_options, 3) | ({rival.scale_option: 4} if rival.scale_option else {})
-    theirs = randomise(rival.load()(**rival.defaults | options))
+    options |= dict.fromkeys(baseline.channel_options, 3) | (
+        {baseline.scale_option: 4} if baseline.scale_option else {}
+    )
+    theirs = randomise(baseline.load()(**baseline.defaults | options))
     assert_same_result(ours, theirs, {"basicvsr_plusplus": 64, "basicvsr": 36, "iconvsr": 36}.get(file, 16))
 
 

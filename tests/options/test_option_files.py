@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rivals import needs_mmagic
+from baseline_networks import needs_mmagic
 
 import gpemsr
 from gpemsr.archs.weights import SPYNET, VGG19

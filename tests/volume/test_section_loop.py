@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rivals import demo_file
+from baseline_networks import demo_file
 from tiny_stages import tiny_network
 
 import gpemsr

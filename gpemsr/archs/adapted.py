@@ -1,7 +1,7 @@
-"""Networks of BasicSR and MMagic lifted to sections: one channel, x8 and x16, any size; their own classes, subclassed.
+"""Networks of BasicSR and MMagic adapted to sections: one channel, x8 and x16, any size; their own classes, subclassed.
 
-:class:`Rival` says what is particular to one network, :class:`Lifted` is what all of them have in common. State-dict
-names stay the toolbox's, so that published x4 weights fit all layers whose shape is the same.
+:class:`Baseline` says what is particular to one network, :class:`Adapted` is what all of them have in common. Names
+in state dicts stay the toolbox's, so that published x4 weights load into all layers of the same shape.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SINGLE, WINDOW, RECURRENT = "single image", "window", "recurrent"
 
 @dataclass(frozen=True)
 class OwnOptions:
-    """Options that a lifted network has beside the toolbox's.
+    """Options that an adapted network has in addition to the toolbox's.
 
     Attributes:
         scale: 8 or 16, HR over LR size; 4 is the toolbox's own network.
@@ -52,7 +52,7 @@ class OwnOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Rival:
+class Baseline:
     """How a toolbox's network becomes one for sections; calling it builds the network.
 
     Attributes:
@@ -114,8 +114,8 @@ class Rival:
         return self.network_class()(**options)
 
     def network_class(self) -> type[nn.Module]:
-        """The toolbox's class, lifted."""
-        return _lifted_class(self)
+        """The toolbox's class, adapted."""
+        return _adapted_class(self)
 
     def complete(self, options: Mapping[str, Any]) -> SimpleNamespace:
         """All options, defaults filled in; TypeError for an unknown one."""
@@ -169,66 +169,68 @@ def _are_positive(value: Any) -> bool:
 
 
 @functools.cache
-def _lifted_class(rival: Rival) -> type[nn.Module]:
-    base = rival._toolbox_class()
+def _adapted_class(baseline: Baseline) -> type[nn.Module]:
+    base = baseline._toolbox_class()
     return type(
-        rival.name, (Lifted, *rival.mixins, base), {"rival": rival, "__doc__": f"{base.__name__} for sections."}
+        baseline.name,
+        (Adapted, *baseline.mixins, base),
+        {"baseline": baseline, "__doc__": f"{base.__name__} for sections."},
     )
 
 
-class Lifted(nn.Module):
+class Adapted(nn.Module):
     """What is put before a toolbox's class: builds it, changes what does not fit sections, and runs it.
 
     Input (b, t, 1, h, w) or, for networks that see one section, also (b, 1, h, w), in [0, 1], any size; output
     (b, 1, r*h, r*w), the centre section, or with ``whole_stack`` (b, t, 1, r*h, r*w).
     """
 
-    rival: Rival
+    baseline: Baseline
 
     def __init__(self, **options: Any) -> None:
-        rival = self.rival
-        rival.check_options(**options)
-        complete = rival.complete(options)
+        baseline = self.baseline
+        baseline.check_options(**options)
+        complete = baseline.complete(options)
         theirs = {key: value for key, value in vars(complete).items() if not hasattr(OwnOptions, key)}
-        theirs |= {key: complete.channels for key in rival.channel_options}
-        if rival.scale_option:
-            theirs[rival.scale_option] = complete.scale
+        theirs |= {key: complete.channels for key in baseline.channel_options}
+        if baseline.scale_option:
+            theirs[baseline.scale_option] = complete.scale
         super().__init__(**theirs)
         self.options = complete
-        multiple = rival.multiple
+        multiple = baseline.multiple
         self.multiple: int = getattr(complete, multiple) if isinstance(multiple, str) else multiple
-        self.packed = 1 if rival.scale_option else complete.scale // TOOLBOX_SCALE
+        self.packed = 1 if baseline.scale_option else complete.scale // TOOLBOX_SCALE
         modules: dict[str, Any] = dict(self.named_modules())
-        for name in rival.image_convs:
+        for name in baseline.image_convs:
             if complete.channels != RGB and name in modules:
                 replace_module(self, name, with_image_channels(modules[name], complete.channels))
-        if not rival.scale_option:
-            replace_module(self, rival.tail, PackedTail(modules[rival.tail], complete.channels, self.packed))
+        if not baseline.scale_option:
+            replace_module(self, baseline.tail, PackedTail(modules[baseline.tail], complete.channels, self.packed))
         mean = getattr(self, "mean", None)
         if mean is not None:
             self.mean = mean.mean(1, keepdim=True) if complete.channels == 1 else mean
-        if rival.has_flow:
+        if baseline.has_flow:
             self.spynet = SectionFlow.of(modules["spynet"], complete.flow_levels, complete.spynet_path)
         replace_deformable(self)
 
     def forward(self, lq: torch.Tensor) -> torch.Tensor:
         """Super-resolve the centre section, or with ``whole_stack`` all of them."""
-        rival, scale = self.rival, self.options.scale
-        if rival.takes == SINGLE:
+        baseline, scale = self.baseline, self.options.scale
+        if baseline.takes == SINGLE:
             lq = centre(lq) if lq.dim() == 5 else lq
         else:
-            rival.check_window(lq.shape[1], self.options)
+            baseline.check_window(lq.shape[1], self.options)
         h, w = lq.shape[-2:]
         lq = pad_to_multiple(lq, self.multiple).contiguous()
         result = super().forward(lq)
         sr = result[0] if isinstance(result, tuple) else result
         base = lq
-        if rival.takes == RECURRENT and not self.options.whole_stack:
+        if baseline.takes == RECURRENT and not self.options.whole_stack:
             sr = centre(sr)
         if base.dim() > sr.dim():
             base = centre(base)
         sr = F.pixel_shuffle(sr, self.packed)
-        if rival.adds_bilinear and self.packed > 1:
+        if baseline.adds_bilinear and self.packed > 1:
             sr = sr + finer_bilinear(base, scale)
         return sr[..., : h * scale, : w * scale]
 

@@ -1,11 +1,11 @@
-"""Toolbox networks lifted to sections: x4 is the toolbox's own; x8 and x16, one channel and any size are added."""
+"""Toolbox networks adapted to sections: x4 is the toolbox's own; x8 and x16, one channel and any size are added."""
 
 import copy
 import inspect
 
 import pytest
 import torch
-from rivals import NAMES, RECURRENT, TINY, assert_same_result, randomise
+from baseline_networks import NAMES, RECURRENT, TINY, assert_same_result, randomise
 from tiny_stages import without_gradient
 from torch.nn import functional as F
 
@@ -24,11 +24,11 @@ def tiny(name: str, scale: int = 8, **changes) -> torch.nn.Module:
 
 def toolbox_network(name: str) -> torch.nn.Module:
     """The toolbox's own class, x4 and of three channels."""
-    rival = ARCH_REGISTRY.get(name)
-    options = dict(TINY[name]) | {option: 3 for option in rival.channel_options}
-    if rival.scale_option:
-        options[rival.scale_option] = 4
-    return randomise(rival.load()(**rival.defaults | options))
+    baseline = ARCH_REGISTRY.get(name)
+    options = dict(TINY[name]) | {option: 3 for option in baseline.channel_options}
+    if baseline.scale_option:
+        options[baseline.scale_option] = 4
+    return randomise(baseline.load()(**baseline.defaults | options))
 
 
 @each_rival

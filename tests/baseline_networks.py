@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gpemsr.archs.lifted import SINGLE
+from gpemsr.archs.adapted import SINGLE
 from gpemsr.options.read import read_options, to_plain
 
 OPTIONS = Path(__file__).resolve().parents[1] / "options"
@@ -53,11 +53,11 @@ def demo_file(file: str, scale: int) -> dict:
 
 @torch.no_grad()
 def assert_same_result(ours: torch.nn.Module, theirs: torch.nn.Module, size: int) -> None:
-    """A lifted network at x4 and the toolbox's, with the same weights, on random sections of three channels."""
+    """An adapted network at x4 and the toolbox's, with the same weights, on random sections of three channels."""
     ours.load_state_dict(theirs.state_dict(), strict=True)
-    rival = ours.rival
-    single = rival.takes == SINGLE
-    sections = 1 if single else max(2, rival.window(ours.options)[0])
+    baseline = ours.baseline
+    single = baseline.takes == SINGLE
+    sections = 1 if single else max(2, baseline.window(ours.options)[0])
     lq = torch.rand(1, sections, 3, size, size)
     expected = theirs(lq[:, 0] if single else lq)
     expected = expected[0] if isinstance(expected, tuple) else expected
