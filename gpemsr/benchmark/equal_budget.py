@@ -27,7 +27,7 @@ from gpemsr.errors import InputError
 from gpemsr.files import read_record, replaced
 from gpemsr.options.check import check_options
 from gpemsr.options.place import Place, check_section
-from gpemsr.options.read import read_options, to_plain
+from gpemsr.options.read import merged, read_options, to_plain
 
 # what a training may use: CPU time is what is counted, so that a GPU stays unused
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -88,7 +88,7 @@ class EqualBudget:
 
     def _complete(self, stage: BudgetStage) -> dict[str, Any]:
         """The content of a stage's option file, changed, with the data of the comparison."""
-        section = merged(to_plain(read_options(stage.options)), stage.changes)
+        section = to_plain(merged(read_options(stage.options), stage.changes))
         section["name"] = stage.experiment
         place = Place(stage.options)
         # a checkpoint that a stage before makes is not there yet: a file that is there stands in
@@ -104,9 +104,9 @@ class EqualBudget:
             for part, roots in self.options.data.model_dump().items()
             if part in datasets
         }
-        check_options(merged(section, {"path": stand_ins, "datasets": roots}), stage.options, True)
+        check_options(to_plain(merged(section, {"path": stand_ins, "datasets": roots})), stage.options, True)
         seen = {part: {key: os.path.relpath(root, self.folder) for key, root in roots[part].items()} for part in roots}
-        return merged(section, {"datasets": seen})
+        return to_plain(merged(section, {"datasets": seen}))
 
     def run(self) -> None:
         """Measure what an iteration of each stage takes, then train the methods, several at a time.
@@ -199,15 +199,6 @@ class EqualBudget:
                 found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
                     temporary.write_text(json.dumps(found, indent=1))
-
-
-def merged(section: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A section with changes, which hold only the keys that change, at any depth."""
-    changed = dict(section)
-    for key, value in changes.items():
-        deeper = isinstance(value, Mapping) and isinstance(section.get(key), Mapping)
-        changed[key] = merged(section[key], value) if deeper else value
-    return changed
 
 
 def _measure(job: tuple[str, dict[str, Any], str, int]) -> float | InputError:

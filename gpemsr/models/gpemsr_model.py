@@ -129,19 +129,16 @@ class GPEMSRModel(StageModel, SectionValidation):
             net.fusion.gate.register_forward_hook(self.watch_attention)
         self.start_watch = StartWatch(self.opt["train"]["total_iter"])
 
-    def setup_optimizers(self) -> None:
-        """One optimiser; offsets and masks of deformable convolutions have a learning rate of their own."""
-        options = dict(self.opt["train"]["optim_g"])
+    def trainable_parameters(self) -> list:
+        """Two groups: offsets and masks of deformable convolutions have a learning rate of their own."""
         slower: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in self.net_g.named_parameters():
             if parameter.requires_grad:
                 (slower if "conv_offset" in name else others).append(parameter)
-        groups: list[dict[str, Any]] = [{"params": others}]
-        if slower:
-            groups.append({"params": slower, "lr": options["lr"] * self.opt["train"].get("offset_lr_mul", 0.1)})
-        self.optimizer_g = self.get_optimizer(options.pop("type"), groups, **options)
-        self.optimizers.append(self.optimizer_g)
+        train = self.opt["train"]
+        slow = {"params": slower, "lr": train["optim_g"]["lr"] * train.get("offset_lr_mul", 0.1)}
+        return [{"params": others}, slow] if slower else [{"params": others}]
 
     def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:
         """Keep the mean weight of the sections, (b, t, 1, h, w) of 0 to 1, for the log: near 0, learning is over."""
@@ -190,7 +187,7 @@ class GPEMSRModel(StageModel, SectionValidation):
         """Validate; warn once of a training that is still at its start, see :class:`StartWatch`."""
         super().validation(dataloader, current_iter, tb_logger, save_img)
         if self.is_train:
-            self.start_watch.gain = self.validation_scalars().get("psnr_above_bilinear")
+            self.start_watch.gain = self.scalars.get("psnr_above_bilinear")
             self.watch_start(int(current_iter))
 
     def watch_start(self, current_iter: int) -> None:

@@ -82,12 +82,12 @@ class StageModel(PortableModel, SRModel):
         """Move ``net`` to the device, its weights laid out as convolutions read them fastest, and wrap it."""
         return super().model_to_device(lay_out(net))
 
-    def trainable_parameters(self) -> list[torch.nn.Parameter]:
-        """The parameters of ``net_g`` that are not frozen."""
+    def trainable_parameters(self) -> list:
+        """The parameters of ``net_g`` that are not frozen, or groups of them as PyTorch's optimisers take them."""
         return [p for p in self.net_g.parameters() if p.requires_grad]
 
     def setup_optimizers(self) -> None:
-        """One optimiser over the parameters of ``net_g`` that are not frozen."""
+        """One optimiser over :meth:`trainable_parameters`."""
         options = dict(self.opt["train"]["optim_g"])
         self.optimizer_g = self.get_optimizer(options.pop("type"), self.trainable_parameters(), **options)
         self.optimizers.append(self.optimizer_g)
@@ -106,7 +106,7 @@ class StageModel(PortableModel, SRModel):
         self.start_validation()
         super().validation(dataloader, current_iter, tb_logger, save_img)
         name = dataloader.dataset.opt["name"]
-        scalars = self.validation_scalars()
+        scalars = self.scalars = self.validation_scalars()
         if scalars:
             text = "".join(f"\t # {key}: {value:.4f}\n" for key, value in scalars.items())
             get_root_logger().info(f"Validation {name}\n{text}")

@@ -7,12 +7,12 @@ import yaml
 
 import gpemsr
 from gpemsr.benchmark.budget_options import BudgetOptions
-from gpemsr.benchmark.equal_budget import merged, rescaled
+from gpemsr.benchmark.equal_budget import rescaled
 from gpemsr.benchmark.options import BenchmarkOptions, read_benchmark, slug
 from gpemsr.errors import InputError
 from gpemsr.options.check import check_options
 from gpemsr.options.place import Place, check_schema
-from gpemsr.options.read import read_options, to_plain
+from gpemsr.options.read import merged, read_options, to_plain
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OPTIONS = CHECKOUT / "options" / "benchmark"

@@ -18,9 +18,10 @@ from tiny_stages import stage_options, write_sections
 
 from gpemsr.benchmark import equal_budget, training_run
 from gpemsr.benchmark.budget_options import read_budget
-from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, merged, rescaled
+from gpemsr.benchmark.equal_budget import ROUNDS, EqualBudget, rescaled
 from gpemsr.benchmark.training_run import Usage
 from gpemsr.errors import InputError
+from gpemsr.options.read import merged, to_plain
 
 SCHEDULES = [
     {"type": "CosineAnnealingRestartLR", "periods": [60, 40], "restart_weights": [1, 0.5]},
@@ -260,7 +261,7 @@ def test_other_data_is_another_training(folder, trained):
     ],
 )
 def test_an_option_file_that_does_not_fit_is_refused_before_anything_is_measured(folder, change, message):
-    section = merged(yaml.safe_load((folder / "other.yml").read_text()), change)
+    section = to_plain(merged(yaml.safe_load((folder / "other.yml").read_text()), change))
     (folder / "other.yml").write_text(yaml.safe_dump(section))
     with pytest.raises(InputError, match=message):
         EqualBudget(read_budget(budget_file(folder)))
