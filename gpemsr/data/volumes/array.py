@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +20,25 @@ class ArrayVolume(Volume):
         shape = tuple(array.shape)
         super().__init__(shape=shape[leading:], dtype=array.dtype.newbyteorder("="), **volume)
         self._array, self._leading = array, leading
-        depth = array.chunks[leading] if array.chunks else 1
-        self._depth = max(1, min(depth, SLAB_BYTES // (math.prod(self.shape[1:]) * self.dtype.itemsize)))
-        self._slab: tuple[int, np.ndarray] | None = None
+        self._depth = array.chunks[leading] if array.chunks else 1
+        self._slab: tuple[tuple, np.ndarray] | None = None
 
     def _read(self, index: int) -> np.ndarray:
-        start = index - index % self._depth
-        if self._slab is None or self._slab[0] != start:
+        return self.region(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
+
+    def region(self, index: int, y: slice, x: slice) -> np.ndarray:
+        """As :meth:`Volume.region`; only the chunks that hold the rectangle are decoded."""
+        area = max(1, (y.stop - y.start) * (x.stop - x.start))
+        depth = max(1, min(self._depth, SLAB_BYTES // (area * self.dtype.itemsize)))
+        start = index - index % depth
+        key = (start, y.start, y.stop, x.start, x.stop)
+        if self._slab is None or self._slab[0] != key:
             self._slab = None
             try:
-                slab = self._array[(0,) * self._leading + (slice(start, start + self._depth),)]
+                slab = self._array[(0,) * self._leading + (slice(start, start + depth), y, x)]
             except Exception as error:  # h5py, zarr and their codecs each raise their own
                 raise InputError(f"{self.source}: section {index} is damaged ({str(error)[:120]})") from None
-            self._slab = (start, slab)
+            self._slab = (key, np.asarray(slab, self.dtype))
         return self._slab[1][index - start].copy()
 
 

@@ -66,6 +66,10 @@ class Volume(ABC):
             raise InputError(f"{self.source}: section {index} is {section.shape}, the first one {self.shape[1:]}")
         return np.ascontiguousarray(section, self.dtype)
 
+    def region(self, index: int, y: slice, x: slice) -> np.ndarray:
+        """A rectangle of section ``index``, (y, x), its slices with both ends; raises what :meth:`section` does."""
+        return self.section(index)[y, x]
+
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Several sections, (n, y, x); raises what :meth:`section` does."""
         sections = np.empty((len(indices), *self.shape[1:]), self.dtype)

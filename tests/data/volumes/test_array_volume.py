@@ -133,3 +133,12 @@ def test_zarr_that_does_not_fit_is_refused(tmp_path):
     (tmp_path / "b.zarr").mkdir()
     with pytest.raises(InputError, match=r"b\.zarr"):
         open_volume(tmp_path / "b.zarr")
+
+
+def test_a_rectangle_of_a_section_is_read_by_its_chunks(tmp_path, monkeypatch):
+    stack = np.random.default_rng(0).integers(0, 255, (5, 12, 14), np.uint8)
+    zarr.create_array(str(tmp_path / "v.zarr"), data=stack, chunks=(2, 4, 4))
+    with open_volume(tmp_path / "v.zarr") as volume:
+        for z in (3, 2, 0):
+            np.testing.assert_array_equal(volume.region(z, slice(3, 9), slice(5, 14)), stack[z, 3:9, 5:14])
+        assert volume._slab[1].shape == (2, 6, 9)
