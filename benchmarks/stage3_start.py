@@ -139,14 +139,14 @@ def bicubic_psnr(out: Path) -> float:
     from basicsr.data import build_dataset
 
     from gpemsr.archs.baselines_arch import Bicubic
-    from gpemsr.data.grey_values import from_unit
+    from gpemsr.data.grey_values import eight_bits
     from gpemsr.metrics.psnr_ssim import psnr_ssim
 
     options = yaml.safe_load((out / "options" / "stage3_x8.yml").read_text())["datasets"]["val"]
     roots = {key: str(out / options[key]) for key in ("dataroot_gt", "dataroot_lq")}
     stacks = build_dataset({**options, **roots, "scale": 8, "phase": "val"}).stacks.values()
     pairs = [(Bicubic(8)(stack[i][None])[0], stack.gt(i)) for stack in stacks for i in range(len(stack))]
-    return float(np.mean([psnr_ssim(*(from_unit(x[0].numpy(), np.uint8) for x in pair))["psnr"] for pair in pairs]))
+    return float(np.mean([psnr_ssim(*(eight_bits(x[0].numpy()) for x in pair))["psnr"] for pair in pairs]))
 
 
 def main() -> int:

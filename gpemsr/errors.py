@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 
 
@@ -15,13 +16,23 @@ class InputError(ValueError):
     """
 
 
+class InputWarning(UserWarning):
+    """Input that is taken, but may not be what the user means: one clear line."""
+
+
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C 130."""
+    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C 130.
+
+    So does an :class:`InputWarning`, once, and the command goes on.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> int:
         try:
-            return main(*args, **kwargs) or 0
+            with warnings.catch_warnings():
+                warnings.simplefilter("once", InputWarning)
+                warnings.showwarning = _show(warnings.showwarning)
+                return main(*args, **kwargs) or 0
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -30,3 +41,15 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
             return 128 + signal.SIGINT
 
     return run
+
+
+def _show(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """What prints an :class:`InputWarning` as one line, and other warnings as they were."""
+
+    def show(message: Warning | str, category: type[Warning], *where) -> None:
+        if issubclass(category, InputWarning):
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            otherwise(message, category, *where)
+
+    return show

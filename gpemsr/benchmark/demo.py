@@ -17,7 +17,6 @@ from gpemsr.benchmark.comparison import plot_comparison
 from gpemsr.benchmark.held_back import HeldBackSections, SectionResult
 from gpemsr.benchmark.training_run import train
 from gpemsr.checkpoints.loading import load_network_state
-from gpemsr.data.grey_values import from_unit
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import VolumeInfo, open_section_store
 from gpemsr.data.volumes.reader import open_volume
@@ -149,7 +148,7 @@ class Demo:
         with TiffStackWriter(self.out / "sr.tif", shape, info.dtype, info.voxel_size) as stack:
             for result in tqdm(sections, desc="super-resolve", unit="section", disable=None):
                 results.append(result)
-                stack.write(from_unit(result.sr, info.dtype))
+                stack.write(info.grey_range.from_unit(result.sr, info.dtype))
         rows = score_rows(results)
         with replaced(self.out / "scores.csv") as file, file.open("w", newline="") as sink:
             csv.writer(sink).writerows([["section", *COLUMNS], *rows])

@@ -10,7 +10,7 @@ import torch
 
 from gpemsr.archs.baselines_arch import Bicubic
 from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
-from gpemsr.data.grey_values import from_unit
+from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
 from gpemsr.metrics.codebook_usage import CodebookUsage
@@ -75,7 +75,7 @@ class HeldBackSections:
         sr, bicubic = (result[0, 0].clamp(0, 1).cpu().numpy() for result in results)
         scores = {"index_accuracy": (predicted == codes).float().mean().item()}
         for suffix, image in (("", sr), ("_bicubic", bicubic)):
-            pair = [from_unit(x, np.uint8) for x in (image, gt[0].numpy())]
+            pair = [eight_bits(x) for x in (image, gt[0].numpy())]
             scores |= {f"{name}{suffix}": value for name, value in psnr_ssim(*pair).items()}
         key = section_key(stack.volume, stack.numbers[index])
         return SectionResult(key, lq[0].numpy(), bicubic, sr, gt[0].numpy(), scores)

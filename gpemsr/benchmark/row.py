@@ -21,7 +21,7 @@ from gpemsr.benchmark.options import (
     slug,
 )
 from gpemsr.data.degradations import Kind
-from gpemsr.data.grey_values import from_unit
+from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
@@ -134,13 +134,13 @@ class Row:
             for sections in lq:
                 for sr, took in timed(super_resolve_sections(network, sections), self.device):
                     seconds.append(took)
-                    results.append(from_unit(sr[0, 0].float().cpu().numpy(), np.uint8))
+                    results.append(eight_bits(sr[0, 0].float().cpu().numpy()))
                     bar.update()
         peak = peak_memory(self.device)  # before scoring, which takes memory too
         scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
         places = [(stack, index) for stack in stacks for index in range(len(stack))]
         for result, (stack, index) in zip(results, places, strict=True):
-            gt, lr = (from_unit(x[0].numpy(), np.uint8) for x in (stack.gt(index), stack[index]))
+            gt, lr = (eight_bits(x[0].numpy()) for x in (stack.gt(index), stack[index]))
             found = measure_section(result, gt, lr, self.options.scale, pixel_size or 1.0, kind)
             for name in MEASURES:
                 scores[name].append(found[name])
@@ -236,7 +236,7 @@ def training_of(records: list[str]) -> dict[str, Any] | None:
 def stack_of(store: SectionStore) -> np.ndarray:
     """All sections of all volumes, (z, y, x) uint8."""
     sections = [store.read_float(v, s) for v, info in store.volumes.items() for s in info.sections]
-    return np.stack([from_unit(section, np.uint8) for section in sections])
+    return np.stack([eight_bits(section) for section in sections])
 
 
 def synchronize(device: torch.device) -> None:

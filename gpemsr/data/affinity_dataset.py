@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
+from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
 from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
@@ -137,7 +138,7 @@ class AffinityDataset(Dataset):
         raw, ids = self._volumes[self._items[index]]
         if self._options.crop_size is not None:
             raw, ids = self._crop(raw, ids)
-        grey = raw.astype(np.float32) / np.iinfo(raw.dtype).max
+        grey = GreyRange.full(raw.dtype).to_unit(raw)
         item: dict[str, torch.Tensor | str] = {
             "lq": torch.from_numpy(self._change_grey(grey)[None]),
             "gt": torch.from_numpy(affinities_of(ids)),

@@ -57,8 +57,8 @@ class DegradedSections:
         if (height, width) != info.shape:
             seed += (zlib.crc32(volume.encode()), y0, x0, *(shift if any(shift) else ()))
         lr = degrade(hr, r, self._kind, seed, **self._parameters)
-        steps = np.float32(np.iinfo(info.dtype).max)
-        return np.rint(lr[y - y0 :, x - x0 :][:height, :width] * steps) / steps
+        stored = info.grey_range.from_unit(lr[y - y0 :, x - x0 :][:height, :width], info.dtype)
+        return info.grey_range.to_unit(stored)
 
 
 def _lr_info(info: VolumeInfo, scale: int) -> VolumeInfo:

@@ -58,7 +58,12 @@ class SectionPairDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
         volume, section = self._pairs.sections[index]
-        rng, shape, size, scale = self._random(), self._pairs.lq_shape(volume), self._options.gt_size, self._pairs.scale
+        rng, shape, size, scale = (
+            self._random(),
+            self._pairs.lq_info(volume).shape,
+            self._options.gt_size,
+            self._pairs.scale,
+        )
         crop = shape if size is None else (size // scale, size // scale)
         shift = (0, 0)
         if self._options.use_shift and size is not None:

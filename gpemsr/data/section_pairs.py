@@ -12,7 +12,7 @@ from gpemsr.data.degradations import complete_parameters
 from gpemsr.data.degraded_sections import DegradedSections
 from gpemsr.data.section_options import DegradationOptions, PairOptions
 from gpemsr.data.section_sampling import window_indices
-from gpemsr.data.section_store import SectionStore, open_section_store
+from gpemsr.data.section_store import SectionStore, VolumeInfo, open_section_store
 from gpemsr.errors import InputError
 
 
@@ -74,13 +74,9 @@ class SectionPairs:
         """Whether there are HR sections to compare with."""
         return self._hr is not None
 
-    def lq_shape(self, volume: str) -> tuple[int, int]:
-        """Height and width of the volume's LR sections."""
-        return self._lr.volumes[volume].shape
-
-    def dtype(self, volume: str) -> np.dtype:
-        """Data type of the volume's LR sections: ``uint8`` or ``uint16``."""
-        return self._lr.volumes[volume].dtype
+    def lq_info(self, volume: str) -> VolumeInfo:
+        """What is known of the volume's LR sections."""
+        return self._lr.volumes[volume]
 
     def gt_shape(self, volume: str) -> tuple[int, int]:
         """Height and width of the volume's HR sections."""
@@ -151,6 +147,11 @@ def _check_match(hr: SectionStore, lr: SectionStore, scale: int) -> None:
             number = min(set(large.sections) ^ set(small.sections))
             where = f"section {number} of {name} is not in both it and {hr.root}"
             raise InputError(f"{lr.root}: {where}; expected the same sections")
+        if large.grey_range != small.grey_range:
+            raise InputError(
+                f"{lr.root}: grey values {small.grey_range} of {name} are 0 to 1, those of {hr.root} "
+                f"{large.grey_range}; expected the same range"
+            )
         if large.shape != (scale * small.height, scale * small.width):
             raise InputError(
                 f"{lr.root}: sections of {name} are {small.height} x {small.width} and those of {hr.root} "

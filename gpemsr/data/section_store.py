@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpemsr.data.grey_values import to_unit
+from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
 from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
 from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
@@ -27,6 +27,7 @@ class VolumeInfo:
         width: pixels of a section along x.
         dtype: ``uint8`` or ``uint16``.
         voxel_size: (z, y, x) in nm of the stored pixels, or None if unknown.
+        grey_range: which stored grey values are 0 and 1.
     """
 
     name: str
@@ -35,6 +36,7 @@ class VolumeInfo:
     width: int
     dtype: np.dtype
     voxel_size: tuple[float, float, float] | None
+    grey_range: GreyRange
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -81,8 +83,8 @@ class SectionStore(ABC):
     def read_float(
         self, volume: str, section: int, y: int = 0, x: int = 0, height: int | None = None, width: int | None = None
     ) -> np.ndarray:
-        """As :meth:`read`, as float32 in [0, 1]: the value divided by 255 (uint8) or 65535 (uint16)."""
-        return to_unit(self.read(volume, section, y, x, height, width))
+        """As :meth:`read`, as float32 in [0, 1] by the volume's grey range."""
+        return self.volumes[volume].grey_range.to_unit(self.read(volume, section, y, x, height, width))
 
     @abstractmethod
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
@@ -165,14 +167,17 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
     volumes, tiles = {}, {}
     try:
         for name, entry in metadata["volumes"].items():
-            voxel_size = entry["voxel_size"]
+            voxel_size, dtype = entry["voxel_size"], np.dtype(entry["dtype"])
             volumes[name] = VolumeInfo(
                 name=name,
                 sections=tuple(int(number) for number in entry["sections"]),
                 height=int(entry["height"]),
                 width=int(entry["width"]),
-                dtype=np.dtype(entry["dtype"]),
+                dtype=dtype,
                 voxel_size=None if voxel_size is None else check_voxel_size(voxel_size, root),
+                grey_range=GreyRange(*entry["intensity_range"])
+                if "intensity_range" in entry
+                else GreyRange.full(dtype),
             )
             tiles[name] = None if entry["tile"] is None else int(entry["tile"])
     except (KeyError, TypeError, ValueError) as error:
@@ -193,7 +198,7 @@ def _open_disk(root: Path) -> DiskSectionStore:
         images = numbered_images(folder)
         height, width, dtype = common_header(images.values())
         check_dtype(dtype, folder)
-        volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None)
+        volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None, GreyRange.full(dtype))
         files[folder.name] = images
     if not volumes:
         raise InputError(f"{root}: no folders of section images; expected <root>/<volume>/<z>.png")

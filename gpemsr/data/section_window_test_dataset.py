@@ -33,15 +33,16 @@ class SectionStack:
 
     Attributes:
         numbers: their numbers, ascending.
-        dtype: of the stored sections, ``uint8`` or ``uint16``.
+        info: of the LR sections: their data type, grey range, voxel size.
         scale: HR pixels per LR pixel, along y and x.
     """
 
     def __init__(self, pairs: SectionPairs, volume: str) -> None:
         self._pairs, self.volume = pairs, volume
-        self._rectangle = (0, 0, *pairs.lq_shape(volume))
+        self.info = pairs.lq_info(volume)
+        self._rectangle = (0, 0, *self.info.shape)
         self.numbers = pairs.volumes[volume]
-        self.dtype, self.scale = pairs.dtype(volume), pairs.scale
+        self.scale = pairs.scale
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -14,7 +14,6 @@ from basicsr.utils.dist_util import get_dist_info
 from torch import distributed
 from tqdm import tqdm
 
-from gpemsr.data.grey_values import from_unit
 from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
 from gpemsr.files import replaced
 from gpemsr.volume.section_loop import section_network, super_resolve_sections
@@ -91,7 +90,7 @@ class SectionValidation(VideoBaseModel):
         folder = Path(self.opt["path"]["visualization"]) / name / stack.volume
         folder.mkdir(parents=True, exist_ok=True)
         with replaced(folder / f"{stack.numbers[index]:08d}_{suffix}.png") as file:
-            imwrite(from_unit(result[0, 0].float().numpy(), stack.dtype), str(file))
+            imwrite(stack.info.grey_range.from_unit(result[0, 0].float().numpy(), stack.info.dtype), str(file))
 
 
 def parts_of(dataset: SectionWindowTestDataset, rank: int, world_size: int) -> list[tuple[SectionStack, range]]:

@@ -21,7 +21,7 @@ def pairs_of(stores: dict, gt_size=None, degradation: dict | None = None, **chan
 
 def test_hr_beyond_whole_lr_pixels_is_left_out(make_stores):
     pairs = pairs_of(make_stores(shape=(192, 256)), degradation={"kind": "area"}, scale=10)
-    assert pairs.lq_shape("vol") == (19, 25)
+    assert pairs.lq_info("vol").shape == (19, 25)
     assert pairs.read_lq("vol", 0, 0, 0, 19, 25).shape == (19, 25)
     assert pairs.read_gt("vol", 0, 0, 0, 19, 25).shape == (190, 250)
 

@@ -12,7 +12,7 @@ import torchvision
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.degradations import degrade
-from gpemsr.data.grey_values import from_unit
+from gpemsr.data.grey_values import eight_bits
 from gpemsr.errors import InputError
 from gpemsr.metrics import measures
 from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
@@ -33,13 +33,13 @@ def textured(shape=SHAPE) -> np.ndarray:
 def sections(shape=SHAPE, scale=8) -> dict[str, np.ndarray]:
     """A section, its LR section, and three tries at it, from the best to the worst."""
     gt = textured(shape)
-    lq = from_unit(degrade(gt / np.float32(255), scale, "bicubic"), np.uint8)
+    lq = eight_bits(degrade(gt / np.float32(255), scale, "bicubic"))
     return {
         "gt": gt,
         "lq": lq,
-        "near": from_unit(np.clip(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape), 0, 1), np.uint8),
+        "near": eight_bits(np.clip(gt / 255 + np.random.default_rng(1).normal(0, 0.01, shape), 0, 1)),
         "blurred": cv2.GaussianBlur(gt, (0, 0), 2),
-        "bicubic": from_unit(imresize(lq / np.float32(255), scale), np.uint8),
+        "bicubic": eight_bits(imresize(lq / np.float32(255), scale)),
     }
 
 
@@ -114,14 +114,14 @@ def test_psnr_and_ssim_are_those_of_the_held_back_sections(made):
 def test_lr_consistency_is_in_grey_levels(scale):
     made = sections((176, 192), scale)
     darker = made["gt"] // 2
-    lq = from_unit(degrade(darker / np.float32(255), scale, "bicubic"), np.uint8)
+    lq = eight_bits(degrade(darker / np.float32(255), scale, "bicubic"))
     assert measure_section(darker, made["gt"], lq, scale, 10.0)["lr_rmse"] == 0
     shifted = np.where(np.indices(lq.shape).sum(0) % 2, lq + 3, lq - 3).astype(np.uint8)
     assert measure_section(darker, made["gt"], shifted, scale, 10.0)["lr_rmse"] == pytest.approx(3)
 
 
 def test_lr_consistency_is_with_lr_as_it_was_made(made):
-    lq = from_unit(degrade(made["gt"] / np.float32(255), 8, "area"), np.uint8)
+    lq = eight_bits(degrade(made["gt"] / np.float32(255), 8, "area"))
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "area")["lr_rmse"] == 0
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0)["lr_rmse"] > 0
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "em")["lr_rmse"] is None

@@ -145,5 +145,5 @@ def test_a_section_is_read_when_its_turn_comes(folder):
     options = {**stage_options(3, folder)["datasets"]["val"], "scale": 8}
     stack = SectionWindowTestDataset(options).stacks["w"]
     Path("lr_x8/w/7.png").unlink()
-    assert (len(stack), stack.numbers, stack.dtype) == (3, (5, 6, 7), np.uint16)
+    assert (len(stack), stack.numbers, stack.info.dtype) == (3, (5, 6, 7), np.uint16)
     assert stack[1].shape == (1, 12, 14) and stack.gt(1).shape == (1, 96, 112)
