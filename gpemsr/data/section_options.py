@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from gpemsr.data.degradations import DEGRADATIONS, complete_parameters
 from gpemsr.errors import InputError
+from gpemsr.options.place import known_part
 from gpemsr.options.schema import (
     DatasetOptions,
     LoaderOptions,
@@ -54,11 +55,20 @@ class CropOptions(DatasetOptions):
 
 
 class PairOptions(DatasetOptions):
-    """Keys that say where LR and HR come from: exactly one of ``dataroot_lq`` and ``degradation``."""
+    """Keys that say where LR and HR come from: exactly one of ``dataroot_lq`` and ``degradation``.
+
+    Of a list of degradations, each crop gets one at random; whole sections get the first.
+    """
 
     dataroot_gt: str | None = None
     dataroot_lq: str | None = None
-    degradation: DegradationOptions | None = None
+    degradation: DegradationOptions | Annotated[list[DegradationOptions], Field(min_length=1)] | None = None
+
+    @property
+    def degradations(self) -> list[DegradationOptions]:
+        """Those given: none, one or several."""
+        given = self.degradation
+        return given if isinstance(given, list) else [] if given is None else [given]
 
 
 def check_crop(opt: Mapping[str, Any], paired: bool) -> None:
@@ -86,11 +96,12 @@ def check_pair(opt: Mapping[str, Any]) -> None:
         return
     if opt.get("dataroot_gt") is None:
         raise ValueError("dataroot_gt=null: the folder or LMDB of the HR sections is expected, which degradation needs")
-    given = {key: value for key, value in degradation.items() if key not in DegradationOptions.model_fields}
-    try:
-        complete_parameters(degradation["kind"], given)
-    except InputError as error:
-        raise ValueError(f"degradation.{error}") from None
+    for one in degradation if isinstance(degradation, list) else [degradation]:
+        given = {key: value for key, value in one.items() if key not in DegradationOptions.model_fields}
+        try:
+            complete_parameters(one["kind"], given)
+        except InputError as error:
+            raise ValueError(f"degradation.{error}") from None
 
 
 def check_num_frame(opt: Mapping[str, Any]) -> None:
@@ -113,7 +124,7 @@ def parse_options(
         check(opt)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in known_part(opt, first["loc"]))
         raise InputError(f"{where}: {key}={first['input']!r}: {first['msg']}") from None
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None

@@ -73,9 +73,11 @@ class SectionPairDataset(Dataset):
             origin = random_origin(rng, shape, crop)
         rectangle = (*origin, *crop)
         augment = Augmentation.draw(rng, self._options.use_hflip, self._options.use_rot)
+        several = self._pairs.num_degradations
+        degradation = rng.randrange(several) if several > 1 and size is not None else 0
         name = image_name(volume, section)
         return {
-            "lq": to_tensor(augment(self._read_lq(volume, section, rectangle, shift))),
+            "lq": to_tensor(augment(self._read_lq(volume, section, rectangle, shift, degradation))),
             "gt": to_tensor(augment(self._pairs.read_gt(volume, section, *rectangle, shift))),
             "key": section_key(volume, section),
             "lq_path": name,
@@ -83,6 +85,6 @@ class SectionPairDataset(Dataset):
         }
 
     def _read_lq(
-        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int]
+        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int], degradation: int
     ) -> np.ndarray:
-        return self._pairs.read_lq(volume, section, *rectangle, shift)
+        return self._pairs.read_lq(volume, section, *rectangle, shift, degradation)

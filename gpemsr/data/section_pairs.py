@@ -35,6 +35,7 @@ class SectionPairs:
 
     Attributes:
         scale: HR pixels per LR pixel, along y and x.
+        num_degradations: in how many ways LR is made; see :meth:`read_lq`.
         volumes: the section numbers of each volume, ascending.
         sections: (volume, section number) of all sections, volume by volume.
 
@@ -50,8 +51,9 @@ class SectionPairs:
         gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.type
         self._hr = None if gt_root is None else open_section_store(gt_root, backend)
         self._lr: SectionStore | DegradedSections
-        if options.degradation is not None:
-            self._lr = DegradedSections(self._gt(), self.scale, options.degradation)
+        made = [DegradedSections(self._gt(), self.scale, degradation) for degradation in options.degradations]
+        if made:
+            self._lr = made[0]
         elif lq_root is None:
             raise InputError("dataroot_lq is missing; expected the folder or LMDB of the LR sections, or degradation")
         else:
@@ -60,12 +62,10 @@ class SectionPairs:
                 _check_match(self._hr, self._lr, self.scale)
         if self._hr is not None:
             check_crop_fits(gt_size, self._hr)
-        self._shifted: DegradedSections | None = None
-        if shifts:
-            made = self._lr
-            if not isinstance(made, DegradedSections):
-                made = DegradedSections(self._gt(), self.scale, _making(made))
-            self._shifted = made
+        if shifts and isinstance(self._lr, SectionStore):
+            made = [DegradedSections(self._gt(), self.scale, _making(self._lr))]
+        self._made = made
+        self.num_degradations = len(made) or 1
         self.volumes = {name: info.sections for name, info in self._lr.volumes.items()}
         self.sections = [(name, section) for name, sections in self.volumes.items() for section in sections]
 
@@ -95,15 +95,23 @@ class SectionPairs:
         return self._hr
 
     def read_lq(
-        self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
+        self,
+        volume: str,
+        section: int,
+        y: int,
+        x: int,
+        height: int,
+        width: int,
+        shift: tuple[int, int] = (0, 0),
+        degradation: int = 0,
     ) -> np.ndarray:
         """The LR rectangle (y, x, height, width) in LR pixels: (height, width) in [0, 1].
 
         With ``shift`` the LR grid begins so many HR pixels (y, x) into the section, which ``shifts`` allows.
+        ``degradation`` is the number of the one to use, where there are several.
         """
-        if any(shift):
-            assert self._shifted is not None
-            return self._shifted.read_float(volume, section, y, x, height, width, shift)
+        if any(shift) or degradation:
+            return self._made[degradation].read_float(volume, section, y, x, height, width, shift)
         return self._lr.read_float(volume, section, y, x, height, width)
 
     def read_lq_sections(
@@ -112,9 +120,10 @@ class SectionPairs:
         sections: Sequence[int],
         rectangle: tuple[int, int, int, int],
         shift: tuple[int, int] = (0, 0),
+        degradation: int = 0,
     ) -> np.ndarray:
         """The same LR rectangle of several sections: (n, height, width) in [0, 1]; a repeated section is read once."""
-        read = {section: self.read_lq(volume, section, *rectangle, shift) for section in set(sections)}
+        read = {section: self.read_lq(volume, section, *rectangle, shift, degradation) for section in set(sections)}
         return np.stack([read[section] for section in sections])
 
     def window(self, volume: str, section: int, num_frame: int) -> list[int]:

@@ -48,9 +48,9 @@ class SectionWindowDataset(SectionPairDataset):
         check_num_frame(opt)
 
     def _read_lq(
-        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int]
+        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int], degradation: int
     ) -> np.ndarray:
         window = self._pairs.window(volume, section, self._options.num_frame)
         if self._options.use_zflip and self._random().random() < 0.5:
             window.reverse()
-        return self._pairs.read_lq_sections(volume, window, rectangle, shift)
+        return self._pairs.read_lq_sections(volume, window, rectangle, shift, degradation)

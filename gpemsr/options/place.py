@@ -170,7 +170,7 @@ def _fail(errors: list[Any], value: Any, place: Place, schema: type[BaseModel] |
     section = value
     missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
     *sections, name = first["loc"] or (None,)
-    field = _known(value, tuple(sections) if missing or unknown else first["loc"])
+    field = known_part(value, tuple(sections) if missing or unknown else first["loc"])
     for part in field:
         place, value = place / part, value[part]
         schema = field_schema(schema, part)
@@ -178,12 +178,12 @@ def _fail(errors: list[Any], value: Any, place: Place, schema: type[BaseModel] |
         (place / name).fail_unknown(schema.model_fields if schema else ())
     if missing:
         (place / name).fail_missing("the key is needed")
-    messages = [e["msg"] for e in errors if _known(section, e["loc"]) == field]
+    messages = [e["msg"] for e in errors if known_part(section, e["loc"]) == field]
     expected = [re.sub(r"^(Input should be|Value error,) ", "", message) for message in dict.fromkeys(messages)]
     place.fail(first["input"], f"{' or '.join(expected).replace('valid array', 'list')} is expected")
 
 
-def _known(value: Any, loc: tuple) -> tuple:
+def known_part(value: Any, loc: tuple) -> tuple:
     """Return those parts of pydantic's location that are in the data; the others name a union's members."""
     parts = []
     for part in loc:

@@ -107,3 +107,25 @@ def test_options_that_do_not_fit_are_refused_in_one_line(make_stores, changes, m
     with pytest.raises(InputError, match=message) as error:
         SectionPairDataset(options(make_stores(), **changes))
     assert "\n" not in str(error.value)
+
+
+def test_of_several_degradations_each_crop_gets_one(make_stores):
+    kinds = ["bicubic", "area"]
+    stores = make_stores({"vol": [0]}) | {"dataroot_lq": None, "degradation": [{"kind": kind} for kind in kinds]}
+    data = SectionPairDataset(options(stores, gt_size=64))
+    seen = set()
+    for _ in range(24):
+        item = data[0]
+        errors = [
+            np.abs(inner(item["lq"].numpy()[0] - degrade(item["gt"].numpy()[0], 8, kind))).max() for kind in kinds
+        ]
+        assert min(errors) < 1.5 / 255 < max(errors)
+        seen.add(kinds[int(np.argmin(errors))])
+    assert seen == set(kinds)
+    whole = SectionPairDataset(options(stores, gt_size=None))[0]
+    np.testing.assert_allclose(whole["lq"].numpy()[0], degrade(whole["gt"].numpy()[0], 8, "bicubic"), atol=1 / 255)
+
+
+def test_empty_list_of_degradations_is_refused(make_stores):
+    with pytest.raises(InputError, match="degradation"):
+        SectionPairDataset(options(make_stores() | {"dataroot_lq": None, "degradation": []}, gt_size=64))

@@ -12,9 +12,9 @@ from gpemsr.errors import InputError
 
 
 def pairs_of(stores: dict, gt_size=None, degradation: dict | None = None, **changes) -> SectionPairs:
-    keys = {**stores, "degradation": None, **changes}
+    keys = {**stores, "degradations": [], **changes}
     if degradation is not None:
-        keys |= {"dataroot_lq": None, "degradation": DegradationOptions(**degradation)}
+        keys |= {"dataroot_lq": None, "degradations": [DegradationOptions(**degradation)]}
     keys["io_backend"] = SimpleNamespace(**keys["io_backend"])
     return SectionPairs(SimpleNamespace(**keys), gt_size)
 
