@@ -106,7 +106,9 @@ def _read_mapping(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
 
 
 def to_plain(value: Any) -> Any:
-    """Nested ordered mappings as plain ones, which YAML writes without tags."""
+    """Nested ordered mappings, also those in lists, as plain ones, which YAML writes without tags."""
+    if isinstance(value, list):
+        return [to_plain(item) for item in value]
     return {k: to_plain(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 

@@ -3,9 +3,10 @@
 from collections import OrderedDict
 
 import pytest
+import yaml
 
 from gpemsr.errors import InputError
-from gpemsr.options.read import override, read_options
+from gpemsr.options.read import override, read_options, resolved_text
 
 
 def test_order_floats_and_merges_are_read_as_basicsr_does(tmp_path):
@@ -120,3 +121,8 @@ def test_forced_values_have_the_types_of_a_file(text, value):
 def test_forced_entries_that_do_not_fit_are_refused(entry):
     with pytest.raises(InputError, match="--force_yml"):
         override(OrderedDict(a=OrderedDict(b=1)), [entry])
+
+
+def test_mappings_within_lists_are_written_plainly(tmp_path):
+    (tmp_path / "o.yml").write_text("degradation: [{kind: bicubic}, {kind: area}]\n")
+    assert yaml.safe_load(resolved_text(tmp_path / "o.yml"))["degradation"][1] == {"kind": "area"}
