@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 import gpemsr
@@ -23,6 +24,7 @@ from gpemsr.checkpoints.authors import from_authors
 FOLDER = Path(os.environ.get("GPEMSR_FIXTURES", Path(__file__).parent / "fixtures"))
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 TOLERANCE = 1e-4  # of the largest magnitude
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]  # for tests that run on each
 
 SPYNET_BUFFERS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 FACTORS = {
@@ -107,7 +109,7 @@ def deviations(ours: dict[str, torch.Tensor], expected: dict[str, np.ndarray]) -
     """
     result = {}
     for name, value in ours.items():
-        got, want = value.detach().numpy(), expected[name]
+        got, want = value.detach().cpu().numpy(), expected[name]
         assert got.shape == want.shape, f"{name}: {got.shape}, not {want.shape}"
         if want.dtype.kind == "i":
             result[name] = 0.0 if np.array_equal(got, want) else math.inf

@@ -11,6 +11,7 @@ import torch
 from basicsr.archs.arch_util import DCNv2Pack
 from torchvision.ops import deform_conv2d
 
+from gpemsr.archs.precision import full_precision
 from gpemsr.compat.sampled_convolution import sampled_deform_conv2d
 
 ENGINES = ("mmcv", "torchvision")
@@ -52,10 +53,16 @@ class DeformConv(DCNv2Pack):
         self.may_sample = not os.environ.get("GPEMSR_DCN")
 
     def forward(self, x: torch.Tensor, offset_feat: torch.Tensor) -> torch.Tensor:
-        """``x`` (b, in, h, w) sampled where ``offset_feat`` (b, in, h, w) says -> (b, out, h, w)."""
-        offset_y, offset_x, mask = self.conv_offset(offset_feat).chunk(3, dim=1)
-        offset = torch.cat((offset_y, offset_x), dim=1)
-        mask = mask.sigmoid()
+        """``x`` (b, in, h, w) sampled where ``offset_feat`` (b, in, h, w) says -> (b, out, h, w).
+
+        In autocast too, sampling is done in fp32: the engines know no other format on CPUs.
+        """
+        offset_y, offset_x, mask = self.conv_offset(offset_feat).float().chunk(3, dim=1)
+        with full_precision(x.device):
+            return self.sample(x.float(), torch.cat((offset_y, offset_x), dim=1), mask.sigmoid())
+
+    def sample(self, x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The convolution of ``x`` (b, in, h, w) at offsets (b, 18 * groups, h, w); mask (b, 9 * groups, h, w)."""
         if self.engine == "torchvision":
             if self.may_sample and x.is_cpu and torch.is_grad_enabled():
                 return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)

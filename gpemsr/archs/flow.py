@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from basicsr.archs.arch_util import flow_warp
 from basicsr.archs.spynet_arch import SpyNet
 from torch import nn
 from torch.nn import functional as F
 
+from gpemsr.archs.precision import full_precision
 from gpemsr.archs.weights import SPYNET, load_weights
 
 FLOWS = ("spynet", "train")
@@ -66,12 +66,16 @@ class SectionFlow(SpyNet):
         for level, (module, (ref_level, supp_level)) in enumerate(zip(self.basic_module, pairs, strict=True)):
             if level > 0:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
-            warped = flow_warp(supp_level, flow.permute(0, 2, 3, 1), padding_mode="border")
-            flow = flow + module(torch.cat([ref_level, warped, flow], dim=1))
+            flow = flow + module(torch.cat([ref_level, warp(supp_level, flow), flow], dim=1))
         return flow
 
     def forward(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
         """(n, 1, h, w) both, in [0, 1] -> flow (n, 2, h, w) in pixels, x first."""
+        with full_precision(ref.device):
+            return self.estimate(ref.float(), supp.float())
+
+    def estimate(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
+        """As :meth:`forward`, of float32."""
         h, w = ref.shape[-2:]
         multiple = 2 ** (len(self.basic_module) - 1)
         size = (h + -h % multiple, w + -w % multiple)
@@ -79,7 +83,17 @@ class SectionFlow(SpyNet):
             return self.process(ref, supp)
         resized = (F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in (ref, supp))
         flow = F.interpolate(self.process(*resized), size=(h, w), mode="bilinear", align_corners=False)
-        return flow * flow.new_tensor([w / size[1], h / size[0]]).view(1, 2, 1, 1)
+        return torch.cat([flow[:, :1] * (w / size[1]), flow[:, 1:] * (h / size[0])], dim=1)
+
+
+def warp(x: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """``x`` (n, c, h, w) sampled bilinearly where the flow (n, 2, h, w) points to, in pixels; outside, the edge."""
+    places = []
+    for axis, size in ((0, x.shape[-1]), (1, x.shape[-2])):
+        place = torch.arange(size, device=x.device, dtype=x.dtype)
+        place = flow[:, axis] + (place if axis == 0 else place.view(-1, 1))
+        places.append(place * (2 / max(size - 1, 1)) - 1)
+    return F.grid_sample(x, torch.stack(places, dim=-1), padding_mode="border", align_corners=True)
 
 
 def build_flow(flow: str, weights: str | None, levels: int) -> SectionFlow:

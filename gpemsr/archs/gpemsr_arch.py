@@ -232,7 +232,7 @@ class GPEMSR(OptionChecked, nn.Module):
         fused, mask = self.mpf(feat, prior.features, similarity)
         return {
             "fused": fused,
-            "reference": prior.image,
+            "reference": prior.image.float(),
             "codes": prior.codes,
             "confidence": prior.confidence,
             "similarity": similarity,

@@ -92,7 +92,7 @@ class LatentIndexer(OptionChecked, nn.Module):
         """(b, 1, h, w) in [0, 1] -> logits (b, num_codes, r*h/16, r*w/16); odd sizes are padded for x8."""
         lq = pad_to_multiple(lq, DOWNSAMPLING // self.scale)
         x = self.head(self.attention(self.steps(self.stem(lq))))
-        return self.classifier(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.classifier(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).float()
 
     @torch.no_grad()
     def targets(self, gt: torch.Tensor) -> torch.Tensor:

@@ -76,6 +76,6 @@ def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
     """
 
     def inner(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return F.avg_pool2d((x * y).sum(1, keepdim=True), patch, divisor_override=1)
+        return F.avg_pool2d((x * y).sum(1, keepdim=True, dtype=torch.float32), patch, divisor_override=1)
 
     return inner(a, b) / (inner(a, a).sqrt().clamp_min(1e-12) * inner(b, b).sqrt().clamp_min(1e-12))

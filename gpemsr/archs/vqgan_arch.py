@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
+from gpemsr.archs.precision import full_precision
 from gpemsr.options.networks import OptionChecked, check_positive, check_widths
 
 DOWNSAMPLING = 16  # HR pixels per latent vector and axis
@@ -88,9 +89,10 @@ class Codebook(nn.Module):
 
     def nearest(self, z: torch.Tensor) -> torch.Tensor:
         """Indices (b, h, w) of the entries nearest to ``z`` (b, c, h, w) in squared L2 distance."""
-        flat = z.permute(0, 2, 3, 1).flatten(0, 2)
+        flat = z.float().permute(0, 2, 3, 1).flatten(0, 2)
         entries = self.embedding.weight
-        distance = entries.square().sum(1) - 2 * flat @ entries.T  # less |z|^2, which moves no minimum
+        with full_precision(z.device):
+            distance = entries.square().sum(1) - 2 * flat @ entries.T  # less |z|^2, which moves no minimum
         return distance.argmin(1).view(z.shape[0], *z.shape[2:])
 
     def lookup(self, codes: torch.Tensor) -> torch.Tensor:
@@ -99,6 +101,7 @@ class Codebook(nn.Module):
 
     def forward(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(b, c, h, w) -> quantised (b, c, h, w), loss (scalar), indices (b, h, w)."""
+        z = z.float()
         codes = self.nearest(z)
         z_q = self.lookup(codes)
         loss = F.mse_loss(z, z_q.detach()) + self.beta * F.mse_loss(z_q, z.detach())

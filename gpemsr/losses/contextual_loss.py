@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.perceptual import VGG19Features
+from gpemsr.archs.precision import full_precision
 from gpemsr.archs.weights import DOWNLOAD
 
 EPS = 1e-5
@@ -27,6 +28,7 @@ def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -
     Returns:
         (n,), in (0, 1].
     """
+    x, y = x.float(), y.float()
     mean = y.mean(dim=(0, 2, 3), keepdim=True)
     x, y = (F.normalize(v - mean, dim=1).flatten(2) for v in (x, y))
     distance = 1 - x.transpose(1, 2) @ y  # (n, h*w, h'*w')
@@ -87,5 +89,6 @@ class ContextualLoss(nn.Module):
         with torch.no_grad():
             target = self.extractor(reference.flatten(0, 1))
         features = self.extractor(pred).repeat_interleave(t, dim=0)
-        similarity = contextual_similarity(features, target, self.band_width)
+        with full_precision(pred.device):
+            similarity = contextual_similarity(features, target, self.band_width)
         return -self.loss_weight * (similarity + EPS).log().mean()

@@ -21,13 +21,13 @@ from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_validation import SectionValidation
 from gpemsr.models.stage_base import StageModel
 from gpemsr.models.start_watch import StartWatch
-from gpemsr.options.schema import PositiveFloat, TrainOptions
+from gpemsr.options.schema import PositiveFloat, StageTrainOptions
 
 AVERAGED = "params_ema"  # weights to go on from
 CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4
 
 
-class GPEMSRTrainOptions(TrainOptions):
+class GPEMSRTrainOptions(StageTrainOptions):
     """``train`` of :class:`GPEMSRModel`."""
 
     pixel_opt: dict
@@ -148,13 +148,13 @@ class GPEMSRModel(StageModel, SectionValidation):
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
         self.optimizer_g.zero_grad()
-        self.output, reference = self.net_g(self.lq, return_reference=True)
-        losses: OrderedDict[str, torch.Tensor] = OrderedDict()
-        losses["l_pix"] = self.cri_pix(self.output, self.gt)
-        if self.cri_contextual:
-            losses["l_contextual"] = self.cri_contextual(self.output, reference)
-        sum(losses.values()).backward()
-        self.optimizer_g.step()
+        with self.autocast():
+            self.output, reference = self.net_g(self.lq, return_reference=True)
+            losses: OrderedDict[str, torch.Tensor] = OrderedDict()
+            losses["l_pix"] = self.cri_pix(self.output, self.gt)
+            if self.cri_contextual:
+                losses["l_contextual"] = self.cri_contextual(self.output, reference)
+        self.step(sum(losses.values()))
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
         if self.attention is not None:

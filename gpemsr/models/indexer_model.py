@@ -13,10 +13,10 @@ from pydantic import Field
 
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.stage_base import StageModel
-from gpemsr.options.schema import TrainOptions
+from gpemsr.options.schema import StageTrainOptions
 
 
-class IndexerTrainOptions(TrainOptions):
+class IndexerTrainOptions(StageTrainOptions):
     """``train`` of :class:`LatentIndexerModel`."""
 
     index_opt: dict
@@ -61,10 +61,10 @@ class LatentIndexerModel(StageModel):
         """One step."""
         codes = self.get_bare_model(self.net_g).targets(self.gt)
         self.optimizer_g.zero_grad()
-        logits = self.net_g(self.lq)
+        with self.autocast():
+            logits = self.net_g(self.lq)
         loss = self.cri_index(logits, codes)
-        loss.backward()
-        self.optimizer_g.step()
+        self.step(loss)
         losses = OrderedDict(l_index=loss.detach(), accuracy=accuracy(logits, codes, 1))
         self.log_dict = self.reduce_loss_dict(losses)
 

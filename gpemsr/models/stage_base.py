@@ -91,6 +91,19 @@ class StageModel(PortableModel, SRModel):
         options = dict(self.opt["train"]["optim_g"])
         self.optimizer_g = self.get_optimizer(options.pop("type"), self.trainable_parameters(), **options)
         self.optimizers.append(self.optimizer_g)
+        self.precision = self.opt["train"].get("precision", "fp32")
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+
+    def autocast(self) -> torch.autocast:
+        """Context of ``net_g``'s forward in a training step: computes in ``train.precision``."""
+        dtype = {"fp16": torch.float16}.get(self.precision, torch.bfloat16)
+        return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
+
+    def step(self, loss: torch.Tensor) -> None:
+        """Backward pass and step of ``optimizer_g``; in fp16 of the scaled loss, and no step after an overflow."""
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer_g)
+        self.scaler.update()
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:

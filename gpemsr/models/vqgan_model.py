@@ -13,10 +13,10 @@ from torch import distributed
 
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.models.stage_base import StageModel
-from gpemsr.options.schema import NonNegativeFloat, NonNegativeInt, PositiveInt, TrainOptions
+from gpemsr.options.schema import NonNegativeFloat, NonNegativeInt, PositiveInt, StageTrainOptions
 
 
-class VQGANTrainOptions(TrainOptions):
+class VQGANTrainOptions(StageTrainOptions):
     """``train`` of :class:`VQGANModel`."""
 
     pixel_opt: dict
@@ -93,13 +93,14 @@ class VQGANModel(StageModel):
         if adversarial:
             self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad()
-        self.output, codebook_loss, codes = self.net_g(self.gt, quantize=current_iter > start)
+        with self.autocast():
+            self.output, codebook_loss, codes = self.net_g(self.gt, quantize=current_iter > start)
+        self.output = self.output.float()
         losses["l_pix"] = self.cri_pix(self.output, self.gt)
         losses["l_codebook"] = train.get("codebook_weight", 10.0) * codebook_loss
         if adversarial:
             losses["l_g_gan"] = self.cri_gan(self.net_d(self.output), True, is_disc=False)
-        sum(losses.values()).backward()
-        self.optimizer_g.step()
+        self.step(sum(losses.values()))
 
         if adversarial:
             self.net_d.requires_grad_(True)

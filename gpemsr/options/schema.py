@@ -62,6 +62,16 @@ class TrainOptions(OptionSection):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+class StageTrainOptions(TrainOptions):
+    """``train`` of the three stages.
+
+    ``precision``: what the network being trained computes in; ``bf16`` and ``fp16`` (with scaled losses, for GPUs that
+    lack bf16) by PyTorch's autocast. Weights, losses and discriminator stay in fp32.
+    """
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+
 class ValOptions(OptionSection):
     """Keys of ``val`` that BasicSR's models read. A model that reads others has its own ``ValOptions``."""
 

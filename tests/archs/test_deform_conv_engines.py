@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fill import TOLERANCE, deviations, filled_network, load_outputs, report
+from fill import DEVICES, TOLERANCE, deviations, filled_network, load_outputs, report
 
 import gpemsr
 
@@ -25,9 +25,6 @@ def run(engine: str, monkeypatch, device: str, layout: torch.memory_format) -> l
     result = layer(x, offset_feat)
     result.square().mean().backward()
     return [result, x.grad, offset_feat.grad, layer.weight.grad, layer.conv_offset.weight.grad]
-
-
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)

@@ -3,11 +3,12 @@
 The networks have the paper's size; each is made once for this file.
 """
 
+import copy
 from unittest import mock
 
 import pytest
 import torch
-from fill import TOLERANCE, deviations, filled_network, load_outputs, report
+from fill import DEVICES, TOLERANCE, deviations, filled_network, load_outputs, report
 from torch.utils.hooks import RemovableHandle
 
 from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
@@ -29,10 +30,10 @@ def net(request, net_x8) -> GPEMSR:
     return net_x8 if request.param == 8 else filled_network("gpemsr_x16")
 
 
-@pytest.fixture(scope="module")
-def figures(net) -> dict[str, float]:
-    items = compare(net)
-    report(f"GPEMSR x{net.scale}", items)
+@pytest.fixture(scope="module", params=DEVICES)
+def figures(request, net) -> dict[str, float]:
+    items = compare(net if request.param == "cpu" else copy.deepcopy(net).to(request.param))
+    report(f"GPEMSR x{net.scale}, {request.param}", items)
     return items
 
 
@@ -43,7 +44,7 @@ def sections_x8(net_x8) -> SectionFeatures:
 
 
 def lq_of(net: GPEMSR) -> torch.Tensor:
-    return torch.from_numpy(load_outputs(f"gpemsr_x{net.scale}")["input"])
+    return torch.from_numpy(load_outputs(f"gpemsr_x{net.scale}")["input"]).to(net.conv_first.weight.device)
 
 
 @torch.no_grad()

@@ -2,17 +2,21 @@
 
 import pytest
 import torch
-from fill import TOLERANCE, deviations, filled_network, load_outputs, report
+from fill import DEVICES, TOLERANCE, deviations, filled_network, load_outputs, report
 
 ITEMS = ("logits_c16", "codes", "ref_x16_c64", "ref_x8_c64", "ref_x4_c32_s2", "ref_x2_c32_s4", "ref_img_s4")
 
 
 @pytest.fixture(scope="module", params=(8, 16), ids="x{}".format)
-def figures(request) -> dict[str, float]:
-    scale = request.param
+def scale(request) -> int:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def figures(request, scale) -> dict[str, float]:
     expected = load_outputs(f"indexer_x{scale}")
-    net = filled_network(f"lrgenerator_x{scale}")
-    lq = torch.from_numpy(expected["input"])
+    net = filled_network(f"lrgenerator_x{scale}").to(request.param)
+    lq = torch.from_numpy(expected["input"]).to(request.param)
     with torch.no_grad():
         logits, prior = net(lq), net.prior(lq)
     x16, x8, x4, x2 = prior.features

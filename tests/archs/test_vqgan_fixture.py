@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from fill import TOLERANCE, deviations, filled_network, load_outputs, report
+from fill import DEVICES, TOLERANCE, deviations, filled_network, load_outputs, report
 
 EXPECTED = load_outputs("vqgan")
 
 
-@pytest.fixture(scope="module")
-def figures() -> dict[str, float]:
-    net = filled_network("vqgan_generator")
-    image = torch.from_numpy(EXPECTED["input"])
+@pytest.fixture(scope="module", params=DEVICES)
+def figures(request) -> dict[str, float]:
+    net = filled_network("vqgan_generator").to(request.param)
+    image = torch.from_numpy(EXPECTED["input"]).to(request.param)
     with torch.no_grad():
         z = net.encoder(image)
         reconstruction, loss, codes = net(image)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fill import TOLERANCE, deviations, fill, load_outputs, report
+from fill import DEVICES, TOLERANCE, deviations, fill, load_outputs, report
 
 import gpemsr
 
@@ -46,14 +46,15 @@ def test_cosine_loss_of_features_is_the_authors(item, band_width):
     assert figures[item] < TOLERANCE
 
 
-def vgg_loss(normalize: bool) -> torch.Tensor:
+def vgg_loss(normalize: bool, device: str = "cpu") -> torch.Tensor:
     loss = ContextualLoss(vgg_weights=None)
-    loss.extractor = vgg19("relu3_4", normalize)
-    return loss(EXPECTED["ix"], EXPECTED["iy"][:, None])
+    loss.extractor = vgg19("relu3_4", normalize).to(device)
+    return loss(EXPECTED["ix"].to(device), EXPECTED["iy"][:, None].to(device))
 
 
-def test_loss_of_images_is_the_authors():
-    figures = deviations({"loss_vgg_relu3_4": vgg_loss(normalize=True)}, load_outputs("contextual"))
+@pytest.mark.parametrize("device", DEVICES)
+def test_loss_of_images_is_the_authors(device):
+    figures = deviations({"loss_vgg_relu3_4": vgg_loss(normalize=True, device=device)}, load_outputs("contextual"))
     report("contextual loss", figures)
     assert figures["loss_vgg_relu3_4"] < TOLERANCE
 
