@@ -1,11 +1,19 @@
 """Fixtures that the whole suite shares."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m cuda`` import only what has such tests: the rest may need packages that a GPU machine lacks."""
+    if config.option.markexpr != "cuda" or not collection_path.name.startswith("test_"):
+        return None
+    return None if re.search(r"mark\.cuda|DEVICES", collection_path.read_text(encoding="utf-8")) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

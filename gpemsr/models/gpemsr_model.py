@@ -154,7 +154,7 @@ class GPEMSRModel(StageModel, SectionValidation):
             losses["l_pix"] = self.cri_pix(self.output, self.gt)
             if self.cri_contextual:
                 losses["l_contextual"] = self.cri_contextual(self.output, reference)
-        self.step(sum(losses.values()))
+        self.step(*losses.values())
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
         if self.attention is not None:

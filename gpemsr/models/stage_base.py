@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import torch
@@ -99,9 +100,9 @@ class StageModel(PortableModel, SRModel):
         dtype = {"fp16": torch.float16}.get(self.precision, torch.bfloat16)
         return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
 
-    def step(self, loss: torch.Tensor) -> None:
-        """Backward pass and step of ``optimizer_g``; in fp16 of the scaled loss, and no step after an overflow."""
-        self.scaler.scale(loss).backward()
+    def step(self, *losses: torch.Tensor) -> None:
+        """Backward pass of the losses and step of ``optimizer_g``; in fp16 they are scaled, and an overflow is skipped."""
+        self.scaler.scale(reduce(torch.add, losses)).backward()
         self.scaler.step(self.optimizer_g)
         self.scaler.update()
 

@@ -100,7 +100,7 @@ class VQGANModel(StageModel):
         losses["l_codebook"] = train.get("codebook_weight", 10.0) * codebook_loss
         if adversarial:
             losses["l_g_gan"] = self.cri_gan(self.net_d(self.output), True, is_disc=False)
-        self.step(sum(losses.values()))
+        self.step(*losses.values())
 
         if adversarial:
             self.net_d.requires_grad_(True)
