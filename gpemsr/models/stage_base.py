@@ -101,7 +101,7 @@ class StageModel(PortableModel, SRModel):
         return torch.autocast(self.device.type, dtype, enabled=self.precision != "fp32")
 
     def step(self, *losses: torch.Tensor) -> None:
-        """Backward pass of the losses and step of ``optimizer_g``; in fp16 they are scaled, and an overflow is skipped."""
+        """Backward pass of the losses and step of ``optimizer_g``; in fp16 they are scaled, and an overflow skipped."""
         self.scaler.scale(reduce(torch.add, losses)).backward()
         self.scaler.step(self.optimizer_g)
         self.scaler.update()
