@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from gpemsr import register
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of, hash_of_sources
-from gpemsr.benchmark.interrupts import ignore_interrupts
+from gpemsr.benchmark.training_run import ignore_interrupts
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, slug
 from gpemsr.benchmark.resolvers import load_network
 from gpemsr.benchmark.row import failed_row, run_row, stack_of

@@ -11,9 +11,6 @@ from gpemsr.options.place import Place, check_path, check_schema
 from gpemsr.options.read import read_options, to_plain
 from gpemsr.options.schema import OptionSection, PositiveInt
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Minutes = Annotated[float, Field(gt=0)]
-
 
 class SectionRoots(OptionSection):
     """HR and LR sections: LMDBs made by ``gpemsr-lmdb``."""
@@ -30,17 +27,17 @@ class BudgetData(OptionSection):
 
 
 class BudgetStage(OptionSection):
-    """One training: its share of the method's budget.
+    """One training.
 
     Attributes:
         options: its option file.
-        share: of the budget.
+        share: of the method's budget.
         changes: keys that replace those of the option file, section by section.
         name: of the experiment; the option file's if it is null.
     """
 
     options: str
-    share: Share = 1.0
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
     changes: dict[str, Any] = {}
     name: str | None = None
 
@@ -51,7 +48,7 @@ class BudgetStage(OptionSection):
 
 
 class BudgetMethod(OptionSection):
-    """A method: trainings one after the other, each picking up the experiment of the one before by its name.
+    """Trainings one after the other, each picking up the experiment of the one before by its name.
 
     Methods may share some.
     """
@@ -61,18 +58,17 @@ class BudgetMethod(OptionSection):
 
 
 class BudgetOptions(OptionSection):
-    """An option file of ``gpemsr-benchmark-train``.
+    """The whole file.
 
     Attributes:
-        folder: where experiments, logs and the record of each method go.
+        folder: where experiments, logs and the record of each training go.
         core_minutes: CPU time of each method, all of its stages together; one thread works.
         workers: trainings at a time.
         data: the sections, in place of those of the methods' option files.
-        methods: what to train.
     """
 
     folder: str
-    core_minutes: Minutes
+    core_minutes: Annotated[float, Field(gt=0)]
     workers: PositiveInt = 1
     data: BudgetData
     methods: Annotated[list[BudgetMethod], Field(min_length=1)]
@@ -90,21 +86,19 @@ def read_budget(path: str | Path) -> BudgetOptions:
     for part in ("train", "val"):
         for key, root in section["data"][part].items():
             check_path(root, place / "data" / part / key)
-    for index, method in enumerate(options.methods):
-        here = place / "methods" / index
-        for number, stage in enumerate(method.stages):
-            check_path(stage.options, here / "stages" / number / "options")
-        total = sum(stage.share for stage in method.stages)
-        if abs(total - 1) > 1e-6:
-            (here / "stages").fail([s.share for s in method.stages], "expected shares that add up to 1")
-    known: dict[str, list[BudgetStage]] = {}
-    for index, method in enumerate(options.methods):
-        for number, stage in enumerate(method.stages):
-            history = method.stages[: number + 1]
-            if known.setdefault(stage.experiment, history) != history:
-                here = place / "methods" / index / "stages" / number / "name"
-                here.fail(stage.experiment, "another stage has it, or the same after others; expected another name")
     names = [method.name for method in options.methods]
     if len(set(names)) < len(names):
         (place / "methods").fail(names, "expected names that differ")
+    known: dict[str, list[BudgetStage]] = {}
+    for index, method in enumerate(options.methods):
+        stages = place / "methods" / index / "stages"
+        for number, stage in enumerate(method.stages):
+            check_path(stage.options, stages / number / "options")
+            history = method.stages[: number + 1]
+            if known.setdefault(stage.experiment, history) != history:
+                expected = "another stage has it, or the same after others; expected another name"
+                (stages / number / "name").fail(stage.experiment, expected)
+        shares = [stage.share for stage in method.stages]
+        if abs(sum(shares) - 1) > 1e-6:
+            stages.fail(shares, "expected shares that add up to 1")
     return options

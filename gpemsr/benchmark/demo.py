@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import yaml
 from tqdm import tqdm
 
 from gpemsr import register
-from gpemsr.benchmark.comparison import plot_comparison
 from gpemsr.benchmark.held_back import HeldBackSections, SectionResult
+from gpemsr.benchmark.panels import most_detailed, panel_grid, scale_bar, show_with_zoom
 from gpemsr.benchmark.training_run import train
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
@@ -23,6 +22,7 @@ from gpemsr.data.volumes.reader import open_volume
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
+from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.options.read import read_options, to_plain
 from gpemsr.phantom.stack import phantom_sections
 
@@ -70,7 +70,7 @@ class Demo:
         Raises:
             InputError: an option file is absent, or one that the demo cannot work with.
         """
-        crops = []
+        crops = [MIN_SIDE]
         for name in self.stages:
             file = self.options / f"{name}.yml"
             if not file.is_file():
@@ -84,8 +84,7 @@ class Demo:
                 needs = "datasets.train.gt_size, datasets.val.dataroot_gt and network_g"
                 raise InputError(f"{file}: needs {needs}") from None
         if perceptual != "vqgan":
-            expected = "expected vqgan, since the demo scores the codes"
-            raise InputError(f"{file}: network_g.perceptual={perceptual}: {expected}")
+            raise InputError(f"{file}: network_g.perceptual={perceptual}: expected vqgan, as the demo scores the codes")
         return max(crops)
 
     def make_data(self) -> str:
@@ -94,7 +93,7 @@ class Demo:
         Raises:
             InputError: as :meth:`check`; the stack has too few sections, or sections smaller than a training crop.
         """
-        side = max(self.check(), MIN_SIDE)
+        side = self.check()
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -149,17 +148,17 @@ class Demo:
             for result in tqdm(sections, desc="super-resolve", unit="section", disable=None):
                 results.append(result)
                 stack.write(info.grey_range.from_unit(result.sr, info.dtype))
-        rows = score_rows(results)
+        rows = [[result.key.split("/")[-1], *(result.scores[name] for name in COLUMNS)] for result in results]
+        rows.append(["mean", *np.mean([row[1:] for row in rows], axis=0).tolist()])
         with replaced(self.out / "scores.csv") as file, file.open("w", newline="") as sink:
             csv.writer(sink).writerows([["section", *COLUMNS], *rows])
-        used = int((sections.usage.counts > 0).sum())
-        text = report(rows, used, len(sections.usage.counts), sections.usage.perplexity().item(), seconds)
+        text = report(rows, sections.usage, seconds)
         with replaced(self.out / "results.md") as file:
             file.write_text(text)
-        gains = [r.scores["psnr"] - r.scores["psnr_bicubic"] for r in results]
-        middling = results[int(np.argsort(gains)[len(gains) // 2])]
+        gains = [result.scores["psnr"] - result.scores["psnr_bicubic"] for result in results]
+        median = results[int(np.argsort(gains)[len(gains) // 2])]
         with replaced(self.out / "comparison.png") as file:
-            plot_comparison(middling, file, info.voxel_size[2] if info.voxel_size else None, self.note)
+            plot_comparison(median, file, info.voxel_size[2] if info.voxel_size else None, self.note)
         return float(np.mean(gains)), text
 
     def _held_back(self) -> tuple[HeldBackSections, VolumeInfo]:
@@ -208,24 +207,46 @@ def write_options(source: Path, out: Path) -> None:
     (folder / source.name).write_text(yaml.safe_dump(options, sort_keys=False))
 
 
-def score_rows(results: Sequence[SectionResult]) -> list[list]:
-    """The section's number and ``COLUMNS`` of each result, and a row of means."""
-    rows = [[r.key.split("/")[-1], *(r.scores[c] for c in COLUMNS)] for r in results]
-    return [*rows, ["mean", *(float(np.mean([r.scores[c] for r in results])) for c in COLUMNS)]]
-
-
-def report(rows: list[list], used: int, num_codes: int, perplexity: float, seconds: dict[str, float]) -> str:
-    """The results as Markdown."""
+def report(rows: list[list], usage: CodebookUsage, seconds: dict[str, float]) -> str:
+    """The results as Markdown: lines of ``scores.csv``, the codes of the HR sections, the time of each stage."""
     lines = ["| section | PSNR bicubic | PSNR GPEMSR | SSIM bicubic | SSIM GPEMSR | index accuracy |"]
-    lines.append("|---|---|---|---|---|---|")
-    for section, psnr_b, psnr, ssim_b, ssim, accuracy in rows:
-        lines.append(f"| {section} | {psnr_b:.2f} | {psnr:.2f} | {ssim_b:.4f} | {ssim:.4f} | {100 * accuracy:.1f} % |")
-    lines += [
-        "",
-        f"Codebook: {used} of {num_codes} codes used on the held-back sections, perplexity {perplexity:.1f}.",
-        "",
-    ]
-    lines += ["| stage | time |", "|---|---|"]
-    lines += [f"| {name} | {value / 60:.1f} min |" for name, value in seconds.items()]
-    lines.append(f"| together | {sum(seconds.values()) / 60:.1f} min |")
+    lines += ["|---|---|---|---|---|---|"]
+    lines += [f"| {name} | {b:.2f} | {p:.2f} | {sb:.4f} | {s:.4f} | {a:.1%} |" for name, b, p, sb, s, a in rows]
+    used = f"{int((usage.counts > 0).sum())} of {len(usage.counts)} codes used"
+    lines += ["", f"Codebook: {used} on the held-back sections, perplexity {usage.perplexity().item():.1f}.", ""]
+    times = {**seconds, "together": sum(seconds.values())}
+    lines += ["| stage | time |", "|---|---|", *(f"| {name} | {value / 60:.1f} min |" for name, value in times.items())]
     return "\n".join(lines) + "\n"
+
+
+def plot_comparison(
+    result: SectionResult, path: Path, pixel_size: float | None = None, note: str | None = None
+) -> None:
+    """Write a PNG of LR, bicubic, GPEMSR and HR: the whole section, and a zoom on its most detailed quarter.
+
+    Args:
+        result: a scored section.
+        path: PNG to write.
+        pixel_size: nm of an HR pixel, for the scale bars; None for none.
+        note: a line at the bottom, for the origin of the data.
+    """
+    height, width = result.gt.shape
+    side = max(32, min(height, width) // 4)
+    y, x = most_detailed(result.gt, side)
+    scale, scores = height // result.lq.shape[0], result.scores
+    panels = {
+        f"LR, x{scale} coarser": result.lq.repeat(scale, 0).repeat(scale, 1),
+        f"bicubic {scores['psnr_bicubic']:.2f} dB, {scores['ssim_bicubic']:.3f}": result.bicubic,
+        f"GPEMSR {scores['psnr']:.2f} dB, {scores['ssim']:.3f}": result.sr,
+        "HR": result.gt,
+    }
+    figure, cells = panel_grid(len(panels), 2, len(panels), 4.0, height / width)
+    look = {"cmap": "gray", "vmin": result.gt.min(), "vmax": result.gt.max(), "interpolation": "none"}
+    box = slice(y, y + side), slice(x, x + side)
+    for (title, image), (whole, zoom) in zip(panels.items(), cells, strict=True):
+        whole.set_title(title, fontsize=13)
+        show_with_zoom(whole, zoom, image, (slice(0, height), slice(0, width)), box, look)
+    for axis in cells[0] if pixel_size else []:
+        axis.add_artist(scale_bar(pixel_size))
+    figure.supxlabel(note or "", fontsize=10)
+    figure.savefig(path)

@@ -20,9 +20,7 @@ from tqdm import tqdm
 from gpemsr import register
 from gpemsr.benchmark.budget_options import BudgetMethod, BudgetOptions, BudgetStage
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of
-from gpemsr.benchmark.interrupts import ignore_interrupts
-from gpemsr.benchmark.iteration_cost import iteration_seconds
-from gpemsr.benchmark.training_run import end_trainings, train
+from gpemsr.benchmark.training_run import end_trainings, ignore_interrupts, iteration_seconds, train
 from gpemsr.errors import InputError
 from gpemsr.files import read_record, replaced
 from gpemsr.options.check import check_options
@@ -42,17 +40,15 @@ def rescaled(options: Mapping[str, Any], total_iter: int) -> dict[str, Any]:
     It is validated once, at its end, and saved ten times.
     """
     changed = copy.deepcopy(dict(options))
-    section = changed["train"]
+    section, scheduler = changed["train"], changed["train"]["scheduler"]
     factor = total_iter / section["total_iter"]
     for key, value in section.items():
         if key.endswith("_start_iter") or (key == "warmup_iter" and value > 0):
             section[key] = round(value * factor)
         elif key == "restart_dead_codes_every" and value > 0:
             section[key] = max(1, round(value * factor))
-    scheduler = section["scheduler"]
-    for key in ("periods", "milestones"):
-        if key in scheduler:
-            scheduler[key] = [max(1, round(value * factor)) for value in scheduler[key]]
+    for key in {"periods", "milestones"} & scheduler.keys():
+        scheduler[key] = [max(1, round(value * factor)) for value in scheduler[key]]
     if "periods" in scheduler:
         scheduler["periods"][-1] += max(0, total_iter - sum(scheduler["periods"]))
     section["total_iter"] = total_iter
@@ -66,12 +62,7 @@ class EqualBudget:
     """Trains the methods of a :class:`BudgetOptions`; a stage that is trained already is not trained again.
 
     An interrupted training is resumed from its last state, unless its options or those of a stage before it have
-    changed.
-
-    ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage. Methods may share stages.
-
-    Args:
-        options: what to train.
+    changed. ``<folder>/trainings/<stage>.json`` records iterations and core-minutes of each stage.
 
     Raises:
         InputError: an option file is not valid.
@@ -82,28 +73,22 @@ class EqualBudget:
         self.options = options
         self.folder = Path(options.folder)
         self.stages = {stage.experiment: self._complete(stage) for method in options.methods for stage in method.stages}
-        roots = options.data.train
-        self._data = [hash_of(roots.dataroot_gt), hash_of(roots.dataroot_lq)]
+        self._data = [hash_of(root) for root in options.data.train.model_dump().values()]
         self._locks = {name: threading.Lock() for name in self.stages}
 
     def _complete(self, stage: BudgetStage) -> dict[str, Any]:
         """The content of a stage's option file, changed, with the data of the comparison."""
-        section = to_plain(merged(read_options(stage.options), stage.changes))
-        section["name"] = stage.experiment
+        section = {**to_plain(merged(read_options(stage.options), stage.changes)), "name": stage.experiment}
         place = Place(stage.options)
         # a checkpoint that a stage before makes is not there yet: a file that is there stands in
         path = check_section(section.get("path"), place / "path")
         stand_ins = {key: stage.options for key, value in path.items() if key.startswith("pretrain_") and value}
-        datasets = check_section(section.get("datasets"), place / "datasets")
-        roots = {
-            part: {
-                key: root
-                for key, root in roots.items()
-                if key in check_section(datasets[part], place / "datasets" / part)
-            }
-            for part, roots in self.options.data.model_dump().items()
-            if part in datasets
-        }
+        parts = check_section(section.get("datasets"), place / "datasets")
+        parts = {part: check_section(found, place / "datasets" / part) for part, found in parts.items()}
+        roots: dict[str, dict[str, str]] = {}
+        for part, found in self.options.data.model_dump().items():
+            if part in parts:
+                roots[part] = {key: root for key, root in found.items() if key in parts[part]}
         check_options(to_plain(merged(section, {"path": stand_ins, "datasets": roots})), stage.options, True)
         seen = {part: {key: os.path.relpath(root, self.folder) for key, root in roots[part].items()} for part in roots}
         return to_plain(merged(section, {"datasets": seen}))
@@ -128,14 +113,14 @@ class EqualBudget:
                 pool.shutdown(wait=False, cancel_futures=True)
                 end_trainings()
                 raise
-        failures = []
+        failures: dict[str, None] = {}
         for training in trainings:
             try:
                 training.result()
             except InputError as error:
-                failures.append(str(error))
+                failures[str(error)] = None
         if failures:
-            raise InputError("; ".join(dict.fromkeys(failures)))
+            raise InputError("; ".join(failures))
 
     def measure(self) -> dict[str, float | InputError]:
         """CPU seconds of an iteration of each stage, or why it has none.
@@ -146,31 +131,26 @@ class EqualBudget:
         file = self.folder / "trainings" / "seconds_per_iteration.json"
         known = read_record(file)
         works = {name: fingerprint({**options, "name": "", "path": {}}) for name, options in self.stages.items()}
-        seconds = {entry["of"]: entry["seconds"] for entry in known.values()}
+        seconds: dict[str, float | InputError] = {entry["of"]: entry["seconds"] for entry in known.values()}
         missing = {work: self.stages[name] for name, work in works.items() if work not in seconds}
-        jobs = [(work, missing[work], str(self.folder.resolve()), STEPS) for _ in range(ROUNDS) for work in missing]
-        found: dict[str, list[float]] = {work: [] for work in missing}
-        failed: dict[str, InputError] = {}
+        jobs = [(work, options, str(self.folder.resolve())) for _ in range(ROUNDS) for work, options in missing.items()]
+        found: dict[str, list[float | InputError]] = {work: [] for work in missing}
         if jobs:
             with ignore_interrupts():
                 workers = multiprocessing.get_context("spawn").Pool(self.options.workers)
             with workers as pool:
-                results = pool.imap(_measure, jobs, chunksize=1)
-                for (work, *_), value in zip(jobs, tqdm(results, "measure", len(jobs), disable=None), strict=True):
-                    if isinstance(value, InputError):
-                        failed[work] = value
-                    else:
-                        found[work].append(value)
-        seconds |= {work: statistics.median(values) for work, values in found.items() if work not in failed}
-        known |= {name: {"seconds": seconds[work], "of": work} for name, work in works.items() if work not in failed}
+                results = tqdm(pool.imap(_measure, jobs, chunksize=1), "measure", len(jobs), disable=None)
+                for (work, *_), value in zip(jobs, results, strict=True):
+                    found[work].append(value)
+        for work, values in found.items():
+            failures = [value for value in values if isinstance(value, InputError)]
+            seconds[work] = failures[0] if failures else statistics.median(values)  # type: ignore[type-var]
+        plan = {name: seconds[work] for name, work in works.items()}
+        measured = {name: value for name, value in plan.items() if not isinstance(value, InputError)}
+        known |= {name: {"seconds": value, "of": works[name]} for name, value in measured.items()}
         with replaced(file) as temporary:
             temporary.write_text(json.dumps(known, indent=1))
-        return {name: failed.get(work) or seconds[work] for name, work in works.items()}
-
-    def _iterations_saved(self, name: str) -> int:
-        """Iteration from which an interrupted training would be resumed."""
-        states = (self.folder / "experiments" / name / "training_states").glob("*.state")
-        return max((int(state.stem) for state in states), default=0)
+        return plan
 
     def _train(self, method: BudgetMethod, seconds: Mapping[str, float | InputError], position: int) -> None:
         of = ""
@@ -185,26 +165,29 @@ class EqualBudget:
             with self._locks[name]:
                 if read_record(record).get("of") == of:
                     continue
-                file = self.folder / "options" / f"{name}.yml"
-                text = f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}"
-                interrupted = file.is_file() and file.read_text() == text
-                experiment = self.folder / "experiments" / name
-                if not interrupted and experiment.exists():  # its states are not of these options
-                    experiment.rename(experiment.with_name(f"{name}_archived_{time.strftime('%Y%m%d_%H%M%S')}"))
-                begun = self._iterations_saved(name)
-                with replaced(file) as temporary:
-                    temporary.write_text(text)
+                begun = self._prepare(name, f"# {of}\n{yaml.safe_dump(options, sort_keys=False)}")
                 usage = train(name, self.folder, ONE_CORE, position, resume=begun > 0)
                 whole = usage.core_seconds + begun * taken  # what came before an interruption is taken as planned
-                found = {"iterations": total, "core_minutes": whole / 60, "of": of}
                 with replaced(record) as temporary:
-                    temporary.write_text(json.dumps(found, indent=1))
+                    temporary.write_text(
+                        json.dumps({"iterations": total, "core_minutes": whole / 60, "of": of}, indent=1)
+                    )
+
+    def _prepare(self, name: str, text: str) -> int:
+        """Write a stage's option file; returns the iteration from which an interrupted training is resumed, or 0."""
+        file, experiment = self.folder / "options" / f"{name}.yml", self.folder / "experiments" / name
+        is_same = file.is_file() and file.read_text() == text
+        if not is_same and experiment.exists():  # its states are not of these options
+            experiment.rename(experiment.with_name(f"{name}_archived_{time.strftime('%Y%m%d_%H%M%S')}"))
+        with replaced(file) as temporary:
+            temporary.write_text(text)
+        return max((int(state.stem) for state in (experiment / "training_states").glob("*.state")), default=0)
 
 
-def _measure(job: tuple[str, dict[str, Any], str, int]) -> float | InputError:
-    _, options, folder, steps = job
+def _measure(job: tuple[str, dict[str, Any], str]) -> float | InputError:
+    _, options, folder = job
     os.environ.update(ONE_CORE)
     try:
-        return iteration_seconds(options, Path(folder), steps)
+        return iteration_seconds(options, Path(folder), STEPS)
     except (ValueError, RuntimeError, OSError) as error:
         return InputError(f"{options['name']}: {' '.join(str(error).split())}")

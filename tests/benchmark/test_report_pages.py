@@ -137,6 +137,12 @@ def with_stack_of_another_size(folder):
     tifffile.imwrite(folder / "rows" / "gpemsr" / "sr.tif", np.zeros((2, 5, 6), np.uint8), photometric="minisblack")
 
 
+def few(sections: int) -> dict:
+    """A benchmark of so many sections, not segmented."""
+    rows = [row(name, sections=sections, segmentation={}) for name in ("Bicubic", "B")]
+    return {"rows": rows, "sections": sections, "segmented": None, "segmenters": []}
+
+
 FAILED = {**row("GPEMSR"), "error": "out of memory", "scores": {}, "segmentation": {}}
 NOT_SEGMENTED = [{**content, "segmentation": {}} for content in three_rows()[:3]]
 
@@ -151,8 +157,8 @@ NOT_SEGMENTED = [{**content, "segmentation": {}} for content in three_rows()[:3]
         ({}, without("rows/*/*.json"), set()),
         ({"rows": [row("Bicubic"), FAILED]}, None, {"measures", "section_median"}),
         ({"rows": [FAILED]}, None, set()),
-        ({"rows": [row("Bicubic", sections=1), row("B", sections=1)], "sections": 1}, None, {"section_only", "frc"}),
-        ({"rows": [row("Bicubic", sections=2), row("B", sections=2)], "sections": 2}, None, {"section_worst"}),
+        (few(1), None, {"section_only", "frc"}),
+        (few(2), None, {"section_worst"}),
         ({"rows": [row("A")]}, None, {"measures", "section_median"}),
         ({"rows": NOT_SEGMENTED, "ids": None, "segmented": None, "segmenters": []}, None, {"section_best"}),
         (

@@ -12,9 +12,9 @@ from gpemsr.errors import InputError
 def test_rows_keep_the_order_of_the_option_file_and_their_kinds(tmp_path):
     found = load_benchmark(write_benchmark(tmp_path))
     assert [r.slug for r in found.rows] == ["bicubic", "gpemsr", "with_hr_codes", "hr"]
-    assert [r.slug for r in found.methods] == ["bicubic", "gpemsr"]
-    assert [r.slug for r in found.oracles] == ["with_hr_codes"]
-    assert [r.slug for r in found.references] == ["hr"]
+    assert [r.slug for r in found.finished("method")] == ["bicubic", "gpemsr"]
+    assert [r.slug for r in found.finished("oracle")] == ["with_hr_codes"]
+    assert [r.slug for r in found.finished("hr")] == ["hr"]
 
 
 def test_row_that_was_not_written_fails_alone(tmp_path):
@@ -23,7 +23,7 @@ def test_row_that_was_not_written_fails_alone(tmp_path):
     found = load_benchmark(tmp_path)
     assert [r.slug for r in found.failed] == ["gpemsr"]
     assert "row.json" in found.failed[0].error
-    assert [r.slug for r in found.methods] == ["bicubic"]
+    assert [r.slug for r in found.finished("method")] == ["bicubic"]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_row_that_is_not_valid_fails_alone_and_says_why(tmp_path, change, expect
     path = tmp_path / "rows" / "b" / "row.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     found = load_benchmark(tmp_path)
-    assert [r.slug for r in found.methods] == ["a"]
+    assert [r.slug for r in found.finished("method")] == ["a"]
     assert expected in found.failed[0].error
 
 

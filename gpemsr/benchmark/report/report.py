@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,15 +17,27 @@ from matplotlib.figure import Figure
 from gpemsr.benchmark.options import slug
 from gpemsr.benchmark.report.plots import plot_bars, plot_frc, plot_time
 from gpemsr.benchmark.report.results import Benchmark, load_benchmark
-from gpemsr.benchmark.report.scores import BICUBIC, Scores, write_csv_files
+from gpemsr.benchmark.report.scores import Scores, write_csv_files
 from gpemsr.benchmark.report.sections import choose_sections, plot_crops, plot_overlays
 from gpemsr.benchmark.report.tables import DASH, escape, facts, tables
-from gpemsr.errors import InputError
 from gpemsr.files import replaced
 
+BARS = (
+    "Bars are means over the sections (for PSNR of the gain over bicubic, if that was measured), whiskers the standard "
+    "deviation; oracles are hatched."
+)
+TIME = "Mean PSNR against mean seconds per section: better is up and to the left."
+FRC = (
+    "The mean over the sections. The resolution of a section is read where its own curve falls below 1/7; the table "
+    "has the mean of these."
+)
+CROPS = (
+    "From the top: crop around the place with the strongest gradients of HR, zoom on it (box), and the error within "
+    "the zoom; all panels share one grey window and one error scale. PSNR and SSIM are those of the whole section."
+)
 
-@dataclass(frozen=True)
-class Picture:
+
+class Picture(NamedTuple):
     """A figure, the name of its file in ``figures/``, and what is said of it."""
 
     name: str
@@ -46,20 +58,14 @@ def write_report(folder: Path) -> None:
     """
     scores = Scores(load_benchmark(folder))
     write_csv_files(scores)
-    figures = scores.benchmark.folder / "figures"
-    try:
-        figures.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{figures}: cannot be made ({error})") from error
     pictures = list(draw_pictures(scores))
-    for file in set(figures.glob("*.png")) - {figures / picture.name for picture in pictures}:
-        file.unlink()  # of an earlier report
-    for picture in pictures:
-        with replaced(figures / picture.name) as file:
-            picture.figure.savefig(file)
+    with replaced(folder / "figures") as figures:
+        figures.mkdir()
+        for picture in pictures:
+            picture.figure.savefig(figures / picture.name)
     text = render_markdown(scores, pictures)
     for name, content in {"report.md": text, "report.html": render_page(scores.benchmark, text)}.items():
-        with replaced(scores.benchmark.folder / name) as file:
+        with replaced(folder / name) as file:
             file.write_text(content, encoding="utf-8")
 
 
@@ -67,25 +73,16 @@ def draw_pictures(scores: Scores) -> Iterator[Picture]:
     """Draw whatever the benchmark's folder has the data for and its options allow, in the report's order."""
     benchmark = scores.benchmark
     if figure := plot_bars(scores):
-        gain = ", for PSNR of the gain over bicubic" if any(row.slug == BICUBIC for row in benchmark.methods) else ""
-        hatched = "; oracles are hatched" if benchmark.oracles else ""
-        caption = f"Bars are means over the sections{gain}, whiskers the standard deviation{hatched}."
-        yield Picture("measures.png", "Measures", caption, figure)
+        yield Picture("measures.png", "Measures", BARS, figure)
     if figure := plot_time(scores):
-        threads = f" with {benchmark.threads} thread{'s' * (benchmark.threads != 1)}" if benchmark.threads else ""
-        caption = f"Mean PSNR against mean seconds per section{threads}: better is up and to the left."
-        yield Picture("psnr_seconds.png", "PSNR against time", caption, figure)
+        yield Picture("psnr_seconds.png", "PSNR against time", TIME, figure)
     hr = benchmark.stack(benchmark.hr)
     if hr is None:
         return
-    found = {row.slug: benchmark.row_stack(row, "sr.tif") for row in benchmark.scored}
+    found = {row.slug: benchmark.stack("rows", row.slug, "sr.tif") for row in benchmark.scored}
     stacks = {name: stack for name, stack in found.items() if stack is not None and stack.shape == hr.shape}
     if figure := plot_frc(scores, hr, stacks):
-        caption = (
-            "The mean over the sections. The resolution of a section is read where its own curve falls below 1/7; the "
-            "table has the mean of these."
-        )
-        yield Picture("frc.png", "Fourier ring correlation with HR", caption, figure)
+        yield Picture("frc.png", "Fourier ring correlation with HR", FRC, figure)
     if benchmark.show_sections:
         yield from _crops(scores, hr, stacks)
         yield from _overlays(benchmark, hr)
@@ -94,61 +91,50 @@ def draw_pictures(scores: Scores) -> Iterator[Picture]:
 def _crops(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -> Iterator[Picture]:
     benchmark = scores.benchmark
     lr = benchmark.stack(benchmark.lr)
-    if lr is not None and (len(lr) != len(hr) or np.prod(lr.shape[1:]) * benchmark.scale**2 != hr[0].size):
-        lr = None
     chosen, rule = choose_sections(scores)
     for rank, index in chosen.items():
         images = {name: stack[index] for name, stack in stacks.items()}
         figure = plot_crops(scores, index, hr[index], None if lr is None else lr[index], images)
-        which = "the only one scored" if rank == "only" else f"the {rank}"
-        caption = (
-            f"Section {benchmark.sections[index]}, {which} by {rule}. From the top: crop around the place with the "
-            "strongest gradients of HR, zoom on it (box), and the error within the zoom; all panels share one grey "
-            "window and one error scale. PSNR and SSIM are those of the whole section."
-        )
-        title = "Section" if rank == "only" else f"{rank.capitalize()} section"
-        yield Picture(f"section_{rank}.png", title, caption, figure)
+        caption = f"Section {benchmark.sections[index]}, {rank} by {rule}. {CROPS}"
+        yield Picture(f"section_{rank}.png", f"{rank.capitalize()} section", caption, figure)
 
 
 def _overlays(benchmark: Benchmark, hr: np.ndarray) -> Iterator[Picture]:
     """The middle one of the sections that were segmented."""
     first, stop = benchmark.segmented or (0, len(hr))
-    depth = stop - first
-    index = first + depth // 2
+    middle = (stop - first) // 2
     for segmenter in benchmark.segmenters:
         name = f"segmentation_{slug(segmenter)}"
-        stacks = {row.slug: benchmark.row_stack(row, f"{name}.tif") for row in benchmark.references + benchmark.scored}
-        labels = {
-            key: stack[depth // 2]
-            for key, stack in {"": benchmark.stack(benchmark.ids), **stacks}.items()
-            if stack is not None and stack.shape == (depth, *hr.shape[1:])
-        }
-        if index >= len(hr) or not labels.keys() - {""}:
+        rows = benchmark.finished("hr", "method", "oracle")
+        found = {row.slug: benchmark.stack("rows", row.slug, f"{name}.tif") for row in rows}
+        labels = {key: stack[middle] for key, stack in found.items() if stack is not None}
+        if not labels:
             continue
+        if (ids := benchmark.stack(benchmark.ids)) is not None:
+            labels[""] = ids[middle]
         caption = (
-            f"Section {benchmark.sections[index]}, the middle one of those segmented: what {segmenter} found in each "
-            "row's sections, over the HR section. Colours are random and do not correspond between panels."
+            f"Section {benchmark.sections[first + middle]}, the middle one of those segmented: what {segmenter} found "
+            "in each row's sections, over the HR section. Colours are random and do not correspond between panels."
         )
-        figure = plot_overlays(benchmark, segmenter, hr[index], labels)
+        figure = plot_overlays(benchmark, segmenter, hr[first + middle], labels)
         yield Picture(f"{name}.png", f"Segmented by {segmenter}", caption, figure)
 
 
 def render_markdown(scores: Scores, pictures: list[Picture]) -> str:
     """The report as Markdown; every value is escaped."""
     benchmark = scores.benchmark
-    size = benchmark.pixel_size_nm
     run = {
         "Benchmark": benchmark.name,
-        "Pixel of HR": f"{size:g} nm" if size else None,
-        "Section spacing": f"{benchmark.section_nm:g} nm" if benchmark.section_nm else None,
+        "Pixel of HR (nm)": benchmark.pixel_size_nm,
+        "Section spacing (nm)": benchmark.section_nm,
         "Machine": benchmark.machine,
         "Threads": benchmark.threads,
         **benchmark.versions,
         "Data": benchmark.note,
     }
-    rows = [(row.name, row.options or DASH, row.weights or DASH) for row in benchmark.rows if row.options]
+    rows = [(row.name, row.options, row.weights or DASH) for row in benchmark.rows if row.options]
     hashes = benchmark.hashes | {file: value for row in benchmark.rows for file, value in row.hashes.items()}
-    return _environment("report.md.jinja").render(
+    return _template("report.md.jinja").render(
         benchmark=benchmark,
         tables=tables(scores),
         pictures=pictures,
@@ -168,17 +154,12 @@ def render_page(benchmark: Benchmark, text: str) -> str:
         return f'src="data:image/png;base64,{content}"'
 
     body = re.sub(r'src="(figures/\w+\.png)"', embedded, converter.convert(text))
-    return _environment("report.html.jinja").render(benchmark=benchmark, body=Markup(body))
+    return _template("report.html.jinja").render(benchmark=benchmark, body=Markup(body))
 
 
-def _environment(template: str):
-    environment = Environment(
-        loader=PackageLoader("gpemsr.benchmark.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+def _template(name: str):
+    loader = PackageLoader("gpemsr.benchmark.report", "templates")
+    look = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **look)
     environment.filters |= {"md": lambda value: Markup(escape(value)), "raw": Markup}
-    return environment.get_template(template)
+    return environment.get_template(name)

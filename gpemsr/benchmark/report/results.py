@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gpemsr.errors import InputError
 
+SUFFIXES = {"oracle": " (oracle)", "hr": " (reference)"}
+
 
 class Record(BaseModel):
     """One JSON object; keys that the report does not show are ignored."""
@@ -20,36 +22,21 @@ class Record(BaseModel):
 
 
 class Training(Record):
-    """Iterations of each stage and what they cost."""
+    """Iterations of each stage, and what they cost."""
 
     iterations: dict[str, int] = {}
     core_minutes: float | None = None
 
 
-class Segmentation(Record):
-    """How what was found in a row's sections differs from the annotation; ``membrane_f1`` only of membranes."""
-
-    threshold: float | None = None
-    voi_split: float | None = None
-    voi_merge: float | None = None
-    voi: float | None = None
-    adapted_rand: float | None = None
-    membrane_f1: float | None = None
-
-    @property
-    def one_object(self) -> bool:
-        """Whether everything became one object, which splits nothing."""
-        return self.voi_split is not None and abs(self.voi_split) < 1e-9
-
-
 class Row(Record):
-    """One method, oracle, or the HR sections themselves (``kind: hr``).
+    """One method, one oracle, or the HR sections themselves (``kind: hr``).
 
     Attributes:
         seconds: per section.
-        scores: per measure the values per section; None where it was not measured, which ``missing`` explains.
+        scores: values of each measure per section; None where it was not measured, for the reason in ``missing``.
         macs: multiply-adds for one section.
         peak_memory: bytes.
+        segmentation: of each segmenter the threshold and the scores.
     """
 
     slug: str
@@ -67,12 +54,17 @@ class Row(Record):
     peak_memory: int | None = None
     scores: dict[str, list[float | None] | None] = {}
     missing: dict[str, str] = {}
-    segmentation: dict[str, Segmentation] = {}
+    segmentation: dict[str, dict[str, float | None]] = {}
 
     @property
     def label(self) -> str:
-        """The name, with what kind of row it is unless it is a method."""
-        return self.name + {"oracle": " (oracle)", "hr": " (reference)"}.get(self.kind, "")
+        """The name, and what kind of row it is unless it is a method."""
+        return self.name + SUFFIXES.get(self.kind, "")
+
+    def one_object(self, segmenter: str) -> bool:
+        """Whether a segmenter merged everything into one object, which splits nothing."""
+        split = self.segmentation.get(segmenter, {}).get("voi_split")
+        return split is not None and abs(split) < 1e-9
 
 
 class Benchmark(Record):
@@ -108,45 +100,22 @@ class Benchmark(Record):
         """Rows without figures."""
         return [row for row in self.rows if row.error is not None]
 
-    @property
-    def methods(self) -> list[Row]:
-        """Rows that compete."""
-        return self._of_kind("method")
-
-    @property
-    def oracles(self) -> list[Row]:
-        """Rows that use what a user does not have, so that they do not compete."""
-        return self._of_kind("oracle")
-
-    @property
-    def references(self) -> list[Row]:
-        """The HR sections themselves, which are only segmented."""
-        return self._of_kind("hr")
+    def finished(self, *kinds: str) -> list[Row]:
+        """Rows with figures, of the first kind, of the second, and so on."""
+        return [row for kind in kinds for row in self.rows if row.kind == kind and row.error is None]
 
     @property
     def scored(self) -> list[Row]:
-        """Methods, then oracles."""
-        return self.methods + self.oracles
+        """Methods, then oracles, which use what a user does not have and do not compete."""
+        return self.finished("method", "oracle")
 
-    def _of_kind(self, kind: str) -> list[Row]:
-        return [row for row in self.rows if row.kind == kind and row.error is None]
-
-    def stack(self, name: str | None) -> np.ndarray | None:
-        """The stack (z, y, x) in file ``name`` of the benchmark's folder; None if there is none."""
-        return read_stack(self.folder / name) if name else None
-
-    def row_stack(self, row: Row, name: str) -> np.ndarray | None:
-        """The stack (z, y, x) in file ``name`` of a row's folder; None if there is none."""
-        return read_stack(self.folder / "rows" / row.slug / name)
-
-
-def read_stack(path: Path) -> np.ndarray | None:
-    """The stack (z, y, x) of a TIFF; None if there is no such file or it cannot be read."""
-    try:
-        stack = tifffile.imread(path)
-    except (OSError, ValueError, tifffile.TiffFileError):
-        return None
-    return stack[None] if stack.ndim == 2 else stack if stack.ndim == 3 else None
+    def stack(self, *path: str | None) -> np.ndarray | None:
+        """The stack (z, y, x) of a TIFF in the benchmark's folder; None if it is absent or cannot be read."""
+        try:
+            stack = tifffile.imread(self.folder.joinpath(*path))  # type: ignore[arg-type]
+        except (OSError, TypeError, ValueError, tifffile.TiffFileError):
+            return None
+        return stack[None] if stack.ndim == 2 else stack
 
 
 def load_benchmark(folder: str | Path) -> Benchmark:
@@ -159,7 +128,7 @@ def load_benchmark(folder: str | Path) -> Benchmark:
     path = folder / "benchmark.json"
     try:
         common = json.loads(path.read_text(encoding="utf-8"))
-        rows = [_load_row(folder, str(slug), len(common["sections"])) for slug in common["rows"]]
+        rows = [_load_row(folder, slug, len(common["sections"])) for slug in common["rows"]]
         return Benchmark.model_validate({**common, "folder": folder, "rows": rows})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {_reason(error)}") from None

@@ -5,8 +5,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gpemsr.benchmark.comparison import most_detailed, plot_comparison, scale_bar
+from gpemsr.benchmark.demo import plot_comparison
 from gpemsr.benchmark.held_back import SectionResult
+from gpemsr.benchmark.panels import most_detailed, scale_bar
 
 SCORES = {"psnr": 21.5, "ssim": 0.5, "psnr_bicubic": 20.0, "ssim_bicubic": 0.4, "index_accuracy": 0.1}
 
