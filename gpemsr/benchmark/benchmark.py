@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from gpemsr import register
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of, hash_of_sources
-from gpemsr.benchmark.training_run import ignore_interrupts
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, slug
 from gpemsr.benchmark.resolvers import load_network
 from gpemsr.benchmark.row import failed_row, run_row, stack_of
+from gpemsr.benchmark.training_run import ignore_interrupts
 from gpemsr.data.section_options import PairOptions
 from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_store import open_section_store

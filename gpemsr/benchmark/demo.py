@@ -12,12 +12,14 @@ import yaml
 from tqdm import tqdm
 
 from gpemsr import register
-from gpemsr.benchmark.held_back import HeldBackSections, SectionResult
+from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.benchmark.held_back import SectionResult, held_back_sections
 from gpemsr.benchmark.panels import most_detailed, panel_grid, scale_bar, show_with_zoom
 from gpemsr.benchmark.training_run import train
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import VolumeInfo, open_section_store
+from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
@@ -141,18 +143,19 @@ class Demo:
         Returns:
             Mean PSNR minus that of bicubic interpolation (dB), and the results as Markdown.
         """
-        sections, info = self._held_back()
-        results = []
-        shape = (len(sections), info.height, info.width)
+        net, dataset, info = self._trained()
+        usage = CodebookUsage(net.prior.vqgan.codebook.embedding.num_embeddings, 10**9, next(net.parameters()).device)
+        sections, results = held_back_sections(net, dataset, usage), []
+        shape = (len(dataset), info.height, info.width)
         with TiffStackWriter(self.out / "sr.tif", shape, info.dtype, info.voxel_size) as stack:
-            for result in tqdm(sections, desc="super-resolve", unit="section", disable=None):
+            for result in tqdm(sections, "super-resolve", len(dataset), unit="section", disable=None):
                 results.append(result)
                 stack.write(info.grey_range.from_unit(result.sr, info.dtype))
         rows = [[result.key.split("/")[-1], *(result.scores[name] for name in COLUMNS)] for result in results]
         rows.append(["mean", *np.mean([row[1:] for row in rows], axis=0).tolist()])
         with replaced(self.out / "scores.csv") as file, file.open("w", newline="") as sink:
             csv.writer(sink).writerows([["section", *COLUMNS], *rows])
-        text = report(rows, sections.usage, seconds)
+        text = report(rows, usage, seconds)
         with replaced(self.out / "results.md") as file:
             file.write_text(text)
         gains = [result.scores["psnr"] - result.scores["psnr_bicubic"] for result in results]
@@ -161,8 +164,8 @@ class Demo:
             plot_comparison(median, file, info.voxel_size[2] if info.voxel_size else None, self.note)
         return float(np.mean(gains)), text
 
-    def _held_back(self) -> tuple[HeldBackSections, VolumeInfo]:
-        """The held-back sections with the trained network, and what the test set says of them."""
+    def _trained(self) -> tuple[GPEMSR, SectionWindowTestDataset, VolumeInfo]:
+        """The trained network, the held-back sections, and what their data set says of them."""
         register()
         from basicsr.archs import build_network
         from basicsr.data import build_dataset
@@ -176,7 +179,7 @@ class Demo:
         roots = {key: str(self.out / val[key]) for key in ("dataroot_gt", "dataroot_lq")}
         dataset = build_dataset({**val, **roots, "scale": self.scale, "phase": "val"})
         (info,) = open_section_store(roots["dataroot_gt"], "lmdb").volumes.values()
-        return HeldBackSections(net, dataset, "cuda" if torch.cuda.is_available() else "cpu"), info
+        return net.eval().to("cuda" if torch.cuda.is_available() else "cpu"), dataset, info
 
 
 def write_phantom(path: Path) -> Path:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from gpemsr.archs.baselines_arch import Bicubic
-from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
+from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_sampling import section_key
-from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
+from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.metrics.psnr_ssim import psnr_ssim
 from gpemsr.volume.section_loop import encoded_windows
@@ -37,45 +37,28 @@ class SectionResult:
     scores: dict[str, float]
 
 
-class HeldBackSections:
-    """Iterates over the sections of a test data set, each super-resolved and scored.
+@torch.no_grad()
+def held_back_sections(net: GPEMSR, dataset: SectionWindowTestDataset, usage: CodebookUsage) -> Iterator[SectionResult]:
+    """Each section of a test data set, super-resolved and scored.
 
     Args:
-        net: the trained network, with its stage I encoder (``perceptual: vqgan``) for the codes.
+        net: the trained network in eval mode, with its stage I encoder (``perceptual: vqgan``) for the codes.
         dataset: with HR sections.
-        device: where to compute.
-
-    Attributes:
-        usage: counts of the codes that stage I gives the HR sections seen so far.
+        usage: counts the codes that stage I gives the HR sections; on the network's device.
     """
-
-    def __init__(self, net: GPEMSR, dataset: SectionWindowTestDataset, device: torch.device | str = "cpu") -> None:
-        self.net = net.eval().to(device)
-        self.dataset = dataset
-        self.device = device
-        self.bicubic = Bicubic(net.scale)
-        self.usage = CodebookUsage(net.prior.vqgan.codebook.embedding.num_embeddings, memory=10**9, device=device)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __iter__(self) -> Iterator[SectionResult]:
-        for stack in self.dataset.stacks.values():
-            for index, window in enumerate(encoded_windows(self.net, stack, device=self.device)):
-                yield self._scored(stack, index, window)
-
-    @torch.no_grad()
-    def _scored(self, stack: SectionStack, index: int, window: SectionFeatures) -> SectionResult:
-        lq, gt = stack[index], stack.gt(index)
-        assert gt is not None
-        codes = self.net.prior.targets(gt[None].to(self.device))
-        predicted = window.codes[:, self.net.centre, : codes.shape[-2], : codes.shape[-1]]  # without padding
-        self.usage.update(codes)
-        results = self.net.reconstruct(window), self.bicubic(lq[None])
-        sr, bicubic = (result[0, 0].clamp(0, 1).cpu().numpy() for result in results)
-        scores = {"index_accuracy": (predicted == codes).float().mean().item()}
-        for suffix, image in (("", sr), ("_bicubic", bicubic)):
-            pair = [eight_bits(x) for x in (image, gt[0].numpy())]
-            scores |= {f"{name}{suffix}": value for name, value in psnr_ssim(*pair).items()}
-        key = section_key(stack.volume, stack.numbers[index])
-        return SectionResult(key, lq[0].numpy(), bicubic, sr, gt[0].numpy(), scores)
+    bicubic, device = Bicubic(net.scale), usage.counts.device
+    for stack in dataset.stacks.values():
+        for index, window in enumerate(encoded_windows(net, stack, device=device)):
+            lq, gt = stack[index], stack.gt(index)
+            assert gt is not None
+            codes = net.prior.targets(gt[None].to(device))
+            predicted = window.codes[:, net.centre, : codes.shape[-2], : codes.shape[-1]]  # without padding
+            usage.update(codes)
+            results = (net.reconstruct(window), bicubic(lq[None]))
+            sr, interpolated = (result[0, 0].clamp(0, 1).cpu().numpy() for result in results)
+            scores = {"index_accuracy": (predicted == codes).float().mean().item()}
+            for suffix, image in (("", sr), ("_bicubic", interpolated)):
+                found = psnr_ssim(eight_bits(image), eight_bits(gt[0].numpy()))
+                scores |= {f"{name}{suffix}": value for name, value in found.items()}
+            key = section_key(stack.volume, stack.numbers[index])
+            yield SectionResult(key, lq[0].numpy(), interpolated, sr, gt[0].numpy(), scores)

@@ -14,7 +14,7 @@ from pydantic import Field
 from gpemsr.errors import InputError
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
-from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS, best_segmentation, require
+from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS, Agglomeration, require
 from gpemsr.segmentation.membranes import membrane_f1
 from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
 
@@ -124,8 +124,8 @@ class AffinityModel(StageModel):
             ids = item["ids"][0].numpy()
             if by_section:
                 figures["membrane_f1"] = membrane_f1(predicted, ids)
-            best, _ = best_segmentation(predicted, ids, val.thresholds, val.fragments, val.seed_distance, by_section)
-            figures |= best
+            how = Agglomeration(val.thresholds, val.fragments, val.seed_distance, by_section)
+            figures |= how.best(predicted, ids)[0]
             self.figures.append(figures)
             if self.picture is None:
                 middle = len(raw) // 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from gpemsr.metrics.libraries import library
-from gpemsr.metrics.segmentation_scores import SegmentationScores, score_segmentation
+from gpemsr.metrics.segmentation_scores import score_segmentation
 from gpemsr.segmentation.fragments import SEED_DISTANCE, fill_boundary, make_fragments
 from gpemsr.segmentation.silence import silent_stdout
 
@@ -48,57 +49,41 @@ def agglomerate(
         yield labels
 
 
-def segment(
-    affinities: np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
-    kind: Literal["2d", "3d"] = "2d",
-    seed_distance: int = SEED_DISTANCE,
-    by_section: bool = False,
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Segmentations that affinities give: fragments, agglomeration, boundary filled.
+@dataclass(frozen=True)
+class Agglomeration:
+    """How affinities become segmentations: fragments, agglomeration, boundary filled.
 
-    Args:
-        affinities: (3, z, y, x) in [0, 1].
+    Attributes:
         thresholds: see :func:`agglomerate`.
         kind, seed_distance: see :func:`make_fragments`.
         by_section: each section by itself: affinities along z count as 0, nothing is merged across sections.
-
-    Yields:
-        Each threshold and its segmentation, (z, y, x) uint64 from 1 on; 0 in sections without any fragment. With
-        ``by_section`` no label is in two sections.
     """
-    if by_section:
-        if kind != "2d":
-            raise ValueError(f"kind={kind}: expected 2d, as each section is segmented by itself")
-        affinities = np.concatenate([np.zeros_like(affinities[:1]), affinities[1:]])
-    fragments = make_fragments(affinities, kind, seed_distance)
-    for threshold, labels in zip(thresholds, agglomerate(affinities, fragments, thresholds), strict=True):
-        yield threshold, fill_boundary(labels)
 
+    thresholds: Sequence[float] = THRESHOLDS
+    kind: Literal["2d", "3d"] = "2d"
+    seed_distance: int = SEED_DISTANCE
+    by_section: bool = False
 
-def segment_and_score(
-    affinities: np.ndarray,
-    ids: np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
-    kind: Literal["2d", "3d"] = "2d",
-    seed_distance: int = SEED_DISTANCE,
-    by_section: bool = False,
-) -> dict[float, SegmentationScores]:
-    """Scores by threshold of the segmentations that affinities give; see the functions above."""
-    segmentations = segment(affinities, thresholds, kind, seed_distance, by_section)
-    return {threshold: score_segmentation(ids, labels, by_section) for threshold, labels in segmentations}
+    def __post_init__(self) -> None:
+        if self.by_section and self.kind != "2d":
+            raise ValueError(f"kind={self.kind}: expected 2d, as each section is segmented by itself")
 
+    def segment(self, affinities: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+        """Segmentations that affinities (3, z, y, x) in [0, 1] give.
 
-def best_segmentation(
-    affinities: np.ndarray,
-    ids: np.ndarray,
-    thresholds: Sequence[float] = THRESHOLDS,
-    kind: Literal["2d", "3d"] = "2d",
-    seed_distance: int = SEED_DISTANCE,
-    by_section: bool = False,
-) -> tuple[dict[str, float], np.ndarray]:
-    """Figures of the segmentation with the least VOI, its ``threshold`` among them, and its labels (z, y, x)."""
-    segmentations = segment(affinities, thresholds, kind, seed_distance, by_section)
-    scored = ((score_segmentation(ids, labels, by_section), threshold, labels) for threshold, labels in segmentations)
-    scores, threshold, labels = min(scored, key=lambda found: found[0].voi)
-    return {**vars(scores), "voi": scores.voi, "threshold": threshold}, labels
+        Yields:
+            Each threshold and its segmentation, (z, y, x) uint64 from 1 on; 0 in sections without any fragment. With
+            ``by_section`` no label is in two sections.
+        """
+        if self.by_section:
+            affinities = np.concatenate([np.zeros_like(affinities[:1]), affinities[1:]])
+        fragments = make_fragments(affinities, self.kind, self.seed_distance)
+        for threshold, labels in zip(self.thresholds, agglomerate(affinities, fragments, self.thresholds), strict=True):
+            yield threshold, fill_boundary(labels)
+
+    def best(self, affinities: np.ndarray, ids: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+        """Figures of the segmentation with the lowest VOI, its ``threshold`` among them, and its labels (z, y, x)."""
+        segmentations = self.segment(affinities)
+        scored = ((score_segmentation(ids, labels, self.by_section), t, labels) for t, labels in segmentations)
+        scores, threshold, labels = min(scored, key=lambda found: found[0].voi)
+        return {**vars(scores), "voi": scores.voi, "threshold": threshold}, labels

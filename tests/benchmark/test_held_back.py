@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny_stages import GPEMSR, tiny_network, write_sections
 
-from gpemsr.benchmark.held_back import HeldBackSections
+from gpemsr.benchmark.held_back import held_back_sections
 from gpemsr.compat import importable_basicsr
+from gpemsr.metrics.codebook_usage import CodebookUsage
 
 with importable_basicsr():
     from basicsr.data import build_dataset
@@ -35,13 +36,18 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sections(dataset) -> HeldBackSections:
-    return HeldBackSections(tiny_network(3), dataset)
+def net():
+    return tiny_network(3).eval()
 
 
 @pytest.fixture(scope="module")
-def results(sections):
-    return list(sections)
+def usage() -> CodebookUsage:
+    return CodebookUsage(16, memory=10**9)
+
+
+@pytest.fixture(scope="module")
+def results(net, dataset, usage):
+    return list(held_back_sections(net, dataset, usage))
 
 
 def test_each_section_comes_once_with_its_images(results, dataset):
@@ -51,10 +57,10 @@ def test_each_section_comes_once_with_its_images(results, dataset):
         assert result.sr.shape == result.bicubic.shape == SHAPE
 
 
-def test_the_result_is_the_networks(results, dataset, sections):
+def test_the_result_is_the_networks(results, dataset, net):
     for result, item in zip(results, dataset, strict=True):
         with torch.no_grad():
-            expected = sections.net(item["lq"][None])[0, 0].clamp(0, 1)
+            expected = net(item["lq"][None])[0, 0].clamp(0, 1)
         assert np.allclose(result.sr, expected, atol=1e-5)
 
 
@@ -80,13 +86,12 @@ def test_index_accuracy_is_the_share_of_codes_found(dataset, code):
     net = tiny_network(3)
     torch.nn.init.zeros_(net.prior.classifier.weight)
     net.prior.classifier.bias.data = torch.eye(16)[code]  # always this code
-    for result in HeldBackSections(net, dataset):
+    for result in held_back_sections(net.eval(), dataset, CodebookUsage(16)):
         codes = net.prior.targets(torch.from_numpy(result.gt)[None, None])
         assert codes.shape == (1, 5, 7)
         assert result.scores["index_accuracy"] == pytest.approx((codes == code).float().mean().item())
 
 
-def test_usage_counts_the_codes_of_the_hr_sections(results, sections):
-    net = sections.net
+def test_usage_counts_the_codes_of_the_hr_sections(results, net, usage):
     codes = torch.cat([net.prior.targets(torch.from_numpy(r.gt)[None, None]).flatten() for r in results])
-    assert torch.allclose(sections.usage.counts, torch.bincount(codes, minlength=16).float(), atol=1e-3)
+    assert torch.allclose(usage.counts, torch.bincount(codes, minlength=16).float(), atol=1e-3)
