@@ -249,7 +249,8 @@ def plot_comparison(
     for (title, image), (whole, zoom) in zip(panels.items(), cells, strict=True):
         whole.set_title(title, fontsize=13)
         show_with_zoom(whole, zoom, image, (slice(0, height), slice(0, width)), box, look)
-    for axis in cells[0] if pixel_size else []:
-        axis.add_artist(scale_bar(pixel_size))
+    if pixel_size:
+        for axis in cells[0]:
+            axis.add_artist(scale_bar(pixel_size))
     figure.supxlabel(note or "", fontsize=10)
     figure.savefig(path)

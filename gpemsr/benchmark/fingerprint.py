@@ -13,7 +13,7 @@ from gpemsr.options.read import read_options, to_plain
 
 PACKAGE = Path(__file__).parents[1]
 ROOMS = ("archs", "checkpoints", "data", "losses", "metrics", "segmentation", "volume")
-ROW = ("cost", "oracles", "resolvers", "row")  # modules of this room
+ROW = ("cost", "networks", "row")  # modules of this room
 
 
 def fingerprint(value: Any) -> str:

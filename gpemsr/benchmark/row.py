@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 import torch
 from tqdm import tqdm
 
-from gpemsr.benchmark.options import (
-    HR,
-    BenchmarkOptions,
-    Method,
-    Segmentation,
-    Segmenter,
-    slug,
-)
-from gpemsr.data.degradations import Kind
+from gpemsr import compat, register
+from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
+from gpemsr.benchmark.networks import load_network, row_network
+from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, Segmenter, slug
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
+from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
+from gpemsr.options.read import read_options
+from gpemsr.segmentation.agglomeration import Agglomeration
+from gpemsr.segmentation.membranes import membrane_f1
+from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
+from gpemsr.segmentation.true_labels import read_labels
 from gpemsr.volume.section_loop import SectionNetwork, super_resolve_sections
 
 
@@ -39,152 +41,120 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: M
         of: fingerprint of what the row depends on; recorded.
         hashes: of the row's own files; recorded.
     """
-    rows = Path(options.out) / "rows"
-    name = method.name if method else HR.upper()
-    with replaced(rows / slug(name)) as folder:
+    row = empty_row(method)
+    with replaced(Path(options.out) / "rows" / slug(row["name"])) as folder:
         folder.mkdir(parents=True)
         try:
-            row = Row(options, method, folder).run()
+            register()
+            compat.apply()
+            torch.set_num_threads(options.threads)
+            row |= figures(options, method, folder)
         except Exception as error:
-            row = failed_row(name, method, error)
+            text = " ".join(str(error).split()) or type(error).__name__
+            row["error"] = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
         (folder / "row.json").write_text(json.dumps({**row, "of": of, "hashes": hashes}, indent=1))
 
 
-def failed_row(name: str, method: Method | None, error: Exception | str) -> dict[str, Any]:
-    """The content of ``row.json`` where there are no figures."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, Exception) and not isinstance(error, ValueError | OSError):
-        text = f"{type(error).__name__}: {text}"
+def empty_row(method: Method | None) -> dict[str, Any]:
+    """The content of ``row.json`` without figures."""
     return {
-        "name": name,
-        "kind": kind_of(method),
-        "error": text,
-        "options": method.options if method else None,
-        "weights": method.weights if method else None,
+        "name": method.name if method else HR.upper(),
+        "kind": HR if method is None else "oracle" if method.oracle else "method",
+        "error": None,
+        "options": method and method.options,
+        "weights": method and method.weights,
         "scores": {},
         "missing": {},
         "segmentation": {},
     }
 
 
-def kind_of(method: Method | None) -> str:
-    """``hr``, ``method`` or ``oracle``."""
-    return HR if method is None else "oracle" if method.oracle else "method"
+def figures(options: BenchmarkOptions, method: Method | None, folder: Path) -> dict[str, Any]:
+    """The figures of a row; its sections and segmentations go to ``folder``."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    store = open_section_store(options.data.dataroot_gt, options.data.io_backend.type)
+    found: dict[str, Any] = {}
+    if method is None:
+        stack = stack_of(store)
+    else:
+        found["training"] = training_of(method.trainings)
+        stack, scored = super_resolve(options, method, store, device)
+        found |= scored
+        tifffile.imwrite(folder / "sr.tif", stack, compression="zlib", photometric="minisblack")
+    if options.segmentation is not None:
+        found["segmentation"] = segmentations(options, stack, store, folder, device)
+    return found
 
 
-class Row:
-    """What :func:`run_row` does, before it is put in place.
+def super_resolve(
+    options: BenchmarkOptions, method: Method, store: SectionStore, device: torch.device
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
+    from basicsr.data import build_dataset
 
-    Args:
-        options: the benchmark's.
-        method: the row; None for the HR sections.
-        folder: where ``sr.tif`` and segmentations go.
-    """
+    net = load_network(method.options, method.weights, device)
+    section = {"name": "test", "type": "SectionWindowTestDataset", "scale": options.scale, "phase": "test"}
+    stacks = list(build_dataset({**section, **options.data.model_dump()}).stacks.values())
+    network = row_network(net, method, stacks, device)
+    lq = [stack.window(range(len(stack))).to(device) for stack in stacks]
+    next(super_resolve_sections(network, lq[0]))  # memory and libraries are at hand when the clock starts
+    macs = count_macs(one_section, network, lq[0][:1])
+    results, seconds = [], []
+    with tqdm(total=sum(map(len, lq)), desc=method.name, unit="section", leave=False, disable=None) as bar:
+        for sections in lq:
+            for sr, took in timed(super_resolve_sections(network, sections), device):
+                seconds.append(took)
+                results.append(eight_bits(sr[0, 0].float().cpu().numpy()))
+                bar.update()
+    peak = peak_memory(device)  # before scoring, which takes memory too
+    pixel_size = pixel_size_of(store)
+    lr_store = open_section_store(options.data.dataroot_lq, options.data.io_backend.type)
+    kind = (lr_store.metadata.get("degradation") or {}).get("kind", "bicubic")
+    scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
+    places = [(stack, index) for stack in stacks for index in range(len(stack))]
+    for image, (stack, index) in zip(results, places, strict=True):
+        gt, lr = (eight_bits(section[0].numpy()) for section in (stack.gt(index), stack[index]))
+        for name, value in measure_section(image, gt, lr, options.scale, pixel_size or 1.0, kind).items():
+            scores[name].append(value)
+    missing = missing_measures(results[0].shape, kind)
+    if pixel_size is None:
+        scores["frc_nm"] = [None]
+        missing["frc_nm"] = "needs the voxel size, which the test set does not record"
+    return np.stack(results), {
+        "parameters": count_parameters(net),
+        "learned_parameters": count_parameters(net, learned_only=True),
+        "macs": macs,
+        "seconds": seconds,
+        "peak_memory": peak,
+        "scores": {name: None if set(values) == {None} else values for name, values in scores.items()},
+        "missing": missing,
+    }
 
-    def __init__(self, options: BenchmarkOptions, method: Method | None, folder: Path) -> None:
-        from gpemsr import compat, register
 
-        register()
-        compat.apply()
-        torch.set_num_threads(options.threads)
-        self.options = options
-        self.method = method
-        self.folder = folder
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def segmentations(
+    options: BenchmarkOptions, stack: np.ndarray, store: SectionStore, folder: Path, device: torch.device
+) -> dict[str, dict[str, float]]:
+    """The scores of each segmenter at its best threshold; its segmentation is stored in ``folder``."""
+    found, how = {}, options.segmentation
+    assert how is not None
+    by_section = how.labels == "membranes"
+    labels = read_labels(how.ids, store, how.sections, how.ids_dataset, by_section)
+    raw = stack[slice(*(how.sections or (None,)))].astype(np.float32) / 255
+    agglomeration = Agglomeration(how.thresholds, how.fragments, how.seed_distance, by_section)
+    for segmenter in how.segmenters:
+        affinities = predict(segmenter, raw, device)
+        scores, ids = agglomeration.best(affinities, labels)
+        found[segmenter.name] = scores | ({"membrane_f1": membrane_f1(affinities, labels)} if by_section else {})
+        file = folder / f"segmentation_{slug(segmenter.name)}.tif"
+        tifffile.imwrite(file, ids.astype(np.uint32), compression="zlib", photometric="minisblack")
+    return found
 
-    def run(self) -> dict[str, Any]:
-        """The content of ``row.json``."""
-        data = self.options.data
-        store = open_section_store(data.dataroot_gt, data.io_backend.type)
-        row = failed_row(self.method.name if self.method else HR.upper(), self.method, "")
-        row["error"] = None
-        if self.method is None:
-            stack = stack_of(store)
-        else:
-            row["training"] = training_of(self.method.trainings)
-            sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
-            pixel_size = sizes.pop() if len(sizes) == 1 else None
-            lr = open_section_store(data.dataroot_lq, data.io_backend.type)
-            kind = (lr.metadata.get("degradation") or {}).get("kind", "bicubic")
-            stack, found = self.super_resolve(self.method, pixel_size, kind)
-            row |= found
-        if self.options.segmentation is not None:
-            row["segmentation"] = dict(self.segment(self.options.segmentation, stack, store))
-        return row
 
-    def super_resolve(self, method: Method, pixel_size: float | None, kind: Kind) -> tuple[np.ndarray, dict[str, Any]]:
-        """The HR stack (z, y, x) uint8 that a method makes, its scores and its cost."""
-        from basicsr.data import build_dataset
-
-        from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
-        from gpemsr.benchmark.resolvers import load_network, row_network
-        from gpemsr.data.volumes.writer import TiffStackWriter
-        from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
-
-        net = load_network(method.options, method.weights, self.device)
-        section = {"name": "test", "type": "SectionWindowTestDataset", "scale": self.options.scale, "phase": "test"}
-        dataset = build_dataset({**section, **self.options.data.model_dump()})
-        network = row_network(net, method, dataset, self.device)
-        stacks = list(dataset.stacks.values())
-        lq = [stack.window(range(len(stack))).to(self.device) for stack in stacks]
-        next(super_resolve_sections(network, lq[0]))  # memory and libraries are at hand when the clock starts
-        macs = count_macs(one_section, network, lq[0][:1])
-        results, seconds = [], []
-        with tqdm(total=len(dataset), desc=method.name, unit="section", leave=False, disable=None) as bar:
-            for sections in lq:
-                for sr, took in timed(super_resolve_sections(network, sections), self.device):
-                    seconds.append(took)
-                    results.append(eight_bits(sr[0, 0].float().cpu().numpy()))
-                    bar.update()
-        peak = peak_memory(self.device)  # before scoring, which takes memory too
-        scores: dict[str, list[float | None]] = {name: [] for name in MEASURES}
-        places = [(stack, index) for stack in stacks for index in range(len(stack))]
-        for result, (stack, index) in zip(results, places, strict=True):
-            gt, lr = (eight_bits(x[0].numpy()) for x in (stack.gt(index), stack[index]))
-            found = measure_section(result, gt, lr, self.options.scale, pixel_size or 1.0, kind)
-            for name in MEASURES:
-                scores[name].append(found[name])
-        missing = missing_measures(results[0].shape, kind)
-        if pixel_size is None:
-            scores["frc_nm"] = [None]
-            missing["frc_nm"] = "needs the voxel size, which the test set does not record"
-        stack = np.stack(results)
-        with TiffStackWriter(self.folder / "sr.tif", stack.shape, stack.dtype) as sink:
-            for image in stack:
-                sink.write(image)
-        return stack, {
-            "parameters": count_parameters(net),
-            "learned_parameters": count_parameters(net, learned_only=True),
-            "macs": macs,
-            "seconds": seconds,
-            "peak_memory": peak,
-            "scores": {name: None if set(values) == {None} else values for name, values in scores.items()},
-            "missing": missing,
-        }
-
-    def segment(self, options: Segmentation, stack: np.ndarray, store: Any) -> Iterator[tuple[str, dict[str, float]]]:
-        """(Segmenter, scores at its best threshold); the segmentation is stored."""
-        import tifffile
-
-        from gpemsr.segmentation.agglomeration import best_segmentation
-        from gpemsr.segmentation.true_labels import read_labels
-
-        by_section = options.labels == "membranes"
-        labels = read_labels(options.ids, store, options.sections, options.ids_dataset, by_section)
-        start, stop = options.sections or (0, len(stack))
-        raw = stack[start:stop].astype(np.float32) / 255
-        for segmenter in options.segmenters:
-            affinities = predict(segmenter, raw, self.device)
-            figures, found = best_segmentation(
-                affinities, labels, options.thresholds, options.fragments, options.seed_distance, by_section
-            )
-            if by_section:
-                from gpemsr.segmentation.membranes import membrane_f1
-
-                figures["membrane_f1"] = membrane_f1(affinities, labels)
-            file = self.folder / f"segmentation_{slug(segmenter.name)}.tif"
-            tifffile.imwrite(file, found.astype(np.uint32), compression="zlib", photometric="minisblack")
-            yield segmenter.name, figures
+def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.ndarray:
+    """Affinities (3, z, y, x) of a stack (z, y, x) in [0, 1]."""
+    net = load_network(segmenter.options, segmenter.weights, device)
+    val = read_options(segmenter.options).get("val") or {}
+    return predict_affinities(net, torch.from_numpy(raw), val.get("block", BLOCK), val.get("context", CONTEXT))
 
 
 def one_section(network: SectionNetwork, lq: torch.Tensor) -> torch.Tensor:
@@ -195,25 +165,15 @@ def one_section(network: SectionNetwork, lq: torch.Tensor) -> torch.Tensor:
 
 def timed(results: Iterator[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, float]]:
     """Each result and the seconds that it took."""
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     while True:
-        synchronize(device)
+        wait()
         start = time.perf_counter()
         result = next(results, None)
         if result is None:
             return
-        synchronize(device)
+        wait()
         yield result, time.perf_counter() - start
-
-
-def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.ndarray:
-    """Affinities (3, z, y, x) of a stack (z, y, x) in [0, 1]."""
-    from gpemsr.benchmark.resolvers import load_network
-    from gpemsr.options.read import read_options
-    from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
-
-    net = load_network(segmenter.options, segmenter.weights, device)
-    val = read_options(segmenter.options).get("val") or {}
-    return predict_affinities(net, torch.from_numpy(raw), val.get("block", BLOCK), val.get("context", CONTEXT))
 
 
 def training_of(records: list[str]) -> dict[str, Any] | None:
@@ -239,7 +199,7 @@ def stack_of(store: SectionStore) -> np.ndarray:
     return np.stack([eight_bits(section) for section in sections])
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for what runs on a GPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def pixel_size_of(store: SectionStore) -> float | None:
+    """Nanometres of an HR pixel; None if the volumes do not say, or differ."""
+    sizes = {info.voxel_size and info.voxel_size[2] for info in store.volumes.values()}
+    return sizes.pop() if len(sizes) == 1 else None

@@ -24,8 +24,8 @@ from gpemsr.benchmark import fingerprint
 from gpemsr.benchmark.benchmark import Benchmark
 from gpemsr.benchmark.cost import count_macs
 from gpemsr.benchmark.fingerprint import hash_of, hash_of_sources
+from gpemsr.benchmark.networks import use_true_codes
 from gpemsr.benchmark.options import read_benchmark
-from gpemsr.benchmark.oracles import use_true_codes
 from gpemsr.benchmark.row import run_row
 from gpemsr.cli.benchmark import main
 from gpemsr.compat import importable_basicsr
@@ -347,7 +347,7 @@ def interrupt(*_) -> None:
 
 def test_a_row_that_was_interrupted_leaves_nothing_that_counts(folder, monkeypatch):
     options = read_benchmark(benchmark_file(folder, [BICUBIC]))
-    monkeypatch.setattr("gpemsr.benchmark.row.Row.run", interrupt)
+    monkeypatch.setattr("gpemsr.benchmark.row.figures", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run_row(options, options.methods[0], "of", {})
     assert list((folder / "out/rows").iterdir()) == []

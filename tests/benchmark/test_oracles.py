@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny_stages import tiny_network
 
-from gpemsr.benchmark.oracles import TrueCodes, use_true_codes
+from gpemsr.benchmark.networks import TrueCodes, use_true_codes
 
 
 def pair(seed: int, h: int = 8, w: int = 12) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import cycle
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,6 +20,8 @@ from gpemsr.metrics.frc import THRESHOLD, ring_correlation
 from gpemsr.metrics.measures import MEASURES
 
 DPI = 110
+LOOK: dict[Any, Any] = {"axes.axisbelow": True, "grid.color": "#dddddd", "grid.linewidth": 0.7, "font.size": 9}
+LOOK |= {"axes.spines.top": False, "axes.spines.right": False}
 # Okabe and Ito's colours without yellow and black, grey, then four of Tol's, for colour-blind readers too
 COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777"),
@@ -42,8 +45,7 @@ def shown_name(row: Row, width: int = 28) -> str:
 
 def new_plot(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure (inches) with a light grid and no boxes."""
-    look = {"axes.axisbelow": True, "axes.spines.top": False, "axes.spines.right": False, "font.size": 9}
-    with mpl.rc_context({**look, "grid.color": "#dddddd", "grid.linewidth": 0.7}):
+    with mpl.rc_context(LOOK):
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         axes = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
         for axis in axes:
@@ -132,8 +134,8 @@ def plot_frc(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -
     for row, dash in zip(rows, cycle(DASHES), strict=False):
         curves = [ring_correlation(sr, section) for sr, section in zip(stacks[row.slug], hr, strict=True)]
         mean = np.mean([curve.correlation for curve in curves], axis=0)
-        look = {"color": colours(benchmark.scored)[row.slug], "linewidth": 1.0 if row.kind == "oracle" else 1.8}
-        axis.plot(curves[0].frequency, mean, dash, label=shown_name(row), **look)
+        colour, width = colours(benchmark.scored)[row.slug], 1.0 if row.kind == "oracle" else 1.8
+        axis.plot(curves[0].frequency, mean, dash, color=colour, linewidth=width, label=shown_name(row))
     axis.set_xlim(0, 0.5)
     axis.set_ylim(min(-0.05, axis.get_ylim()[0]), 1.02)
     axis.axhline(THRESHOLD, color="#555555", linewidth=0.9)

@@ -159,7 +159,13 @@ def render_page(benchmark: Benchmark, text: str) -> str:
 
 def _template(name: str):
     loader = PackageLoader("gpemsr.benchmark.report", "templates")
-    look = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, **look)
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     environment.filters |= {"md": lambda value: Markup(escape(value)), "raw": Markup}
     return environment.get_template(name)

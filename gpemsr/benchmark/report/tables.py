@@ -92,7 +92,8 @@ def heading(measure: Measure) -> str:
 def quality_table(scores: Scores) -> Table:
     """Mean and standard deviation over the sections of every measure."""
     rows, sections = scores.benchmark.scored, len(scores.benchmark.sections)
-    columns, notes = {"Method": [escape(row.label) for row in rows]}, {}
+    columns = {"Method": [escape(row.label) for row in rows]}
+    notes: dict[str, None] = {}
     for name, measure in MEASURES.items():
         figures = scores.of(name).agg(["mean", "std", "count"]).T
         best = scores.best(name, scores.methods) if len(scores.methods) > 1 else None
@@ -144,7 +145,7 @@ def cost_table(scores: Scores) -> Table:
             "Parameters": engineering(row.parameters),
             "Learned": engineering(row.learned_parameters),
             "MACs": engineering(row.macs),
-            "Seconds": spread(*seconds[row.slug], 3),
+            "Seconds": spread(seconds[row.slug]["mean"], seconds[row.slug]["std"], 3),
             "Memory": DASH if row.peak_memory is None else f"{number(row.peak_memory / 1e6, 0)} MB",
             "Training (core-minutes)": number(row.training.core_minutes if row.training else None, 1),
             "Iterations": _iterations(row),

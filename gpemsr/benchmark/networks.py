@@ -1,0 +1,134 @@
+"""The networks of the rows, loaded from option files, and what replaces parts of them in an oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import nn
+
+from gpemsr.archs.blocks import pad_to_multiple
+from gpemsr.archs.gpemsr_arch import GPEMSR, MULTIPLE, SectionFeatures
+from gpemsr.archs.indexer_arch import LatentIndexer, PriorOutput
+from gpemsr.archs.vqgan_arch import VQGAN
+from gpemsr.benchmark.options import Method
+from gpemsr.checkpoints.loading import check_state, load_network_state
+from gpemsr.data.section_window_test_dataset import SectionStack
+from gpemsr.errors import InputError
+from gpemsr.models.stage_base import lay_out
+from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered, check_section
+from gpemsr.options.read import read_options
+from gpemsr.volume.section_loop import SectionNetwork, section_network
+
+FRAMES = 5
+Pairs = Iterable[tuple[torch.Tensor, torch.Tensor]]  # LR section (1, 1, h, w), HR section (1, 1, r*h, r*w)
+
+
+def load_network(file: str, weights: str | None, device: torch.device | str) -> nn.Module:
+    """The network of an option file in eval mode, with its weights (averaged ones where the checkpoint has them).
+
+    Raises:
+        InputError: the file, an option or the checkpoint is wrong, or there is none for a network that learns.
+    """
+    from basicsr.archs import build_network
+    from basicsr.utils.registry import ARCH_REGISTRY
+
+    place = Place(file, "network_g")
+    section = check_section(read_options(file).get("network_g"), place)
+    section = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}  # in the checkpoint
+    check_call(check_registered(ARCH_REGISTRY, section.get("type"), place / "type"), section, place)
+    net = build_network(section)
+    if weights is not None:
+        check_state(weights, section, "params_ema")
+        net.load_state_dict(load_network_state(weights, "params_ema"))
+    elif any(True for _ in net.parameters()):
+        raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
+    return net.to(device).eval()
+
+
+def row_network(
+    net: nn.Module, method: Method, stacks: Iterable[SectionStack], device: torch.device | str
+) -> SectionNetwork:
+    """A row's network for the loop along a stack, with what its oracle knows.
+
+    Args:
+        net: of :func:`load_network`; an oracle's true codes replace its prior.
+        method: the row.
+        stacks: the test set.
+        device: where ``net`` is.
+
+    Raises:
+        InputError: an oracle of a network that is not GPEMSR's, or a network that takes whole stacks only.
+    """
+    lay_out(net)
+    if method.oracle is None:
+        if getattr(getattr(net, "options", None), "whole_stack", False):
+            raise InputError("network_g.whole_stack=true: expected false, sections are super-resolved in windows")
+        datasets = read_options(method.options).get("datasets")
+        sections = [s for s in datasets.values() if isinstance(s, Mapping)] if isinstance(datasets, Mapping) else []
+        frames = [s["num_frame"] for s in sections if isinstance(s.get("num_frame"), int)]
+        return section_network(net, frames[0] if frames else FRAMES)
+    if not isinstance(net, GPEMSR):
+        raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
+    if method.oracle in ("true_codes", "true_reference"):
+        use_true_codes(net, _pairs(stacks, device))
+    return net if method.oracle == "true_codes" else PriorImage(net)
+
+
+def _pairs(stacks: Iterable[SectionStack], device: torch.device | str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for stack in stacks:
+        for index in range(len(stack)):
+            gt = stack.gt(index)
+            assert gt is not None
+            yield stack[index][None].to(device), gt[None].to(device)
+
+
+class PriorImage:
+    """GPEMSR's prior alone: the result is the reference image of the centre section."""
+
+    def __init__(self, net: GPEMSR) -> None:
+        self.num_frame = net.num_frame
+        self.encode_sections = net.encode_sections
+
+    def reconstruct(self, window: SectionFeatures) -> torch.Tensor:
+        """The centre section's reference image, (b, 1, r*h, r*w)."""
+        return window.reference[:, self.num_frame // 2]
+
+
+class TrueCodes(nn.Module):
+    """Stands in for a network's prior: the codes of each section are those of its HR section, not predicted ones.
+
+    Args:
+        indexer: the prior, with the encoder of stage I.
+        pairs: all sections that will be asked for.
+    """
+
+    def __init__(self, indexer: LatentIndexer, pairs: Pairs) -> None:
+        super().__init__()
+        self.vqgan: VQGAN = indexer.vqgan
+        self.codes = {
+            _key(pad_to_multiple(lq, MULTIPLE)): indexer.targets(pad_to_multiple(gt, MULTIPLE * indexer.scale))
+            for lq, gt in pairs
+        }
+
+    @torch.no_grad()
+    def prior(self, lq: torch.Tensor) -> PriorOutput:
+        """As :meth:`LatentIndexer.prior`; KeyError for a section (of (n, 1, h, w)) that is not among the pairs."""
+        codes = torch.cat([self.codes[_key(section[None])] for section in lq])
+        image, features = self.vqgan.decode(codes)
+        return PriorOutput(image, features, codes, torch.ones_like(codes, dtype=image.dtype))
+
+
+def use_true_codes(net: GPEMSR, pairs: Pairs) -> None:
+    """Give a network in eval mode the codes of the HR sections; ``pairs`` as for :class:`TrueCodes`.
+
+    Raises:
+        ValueError: the network has no encoder of stage I to make codes with.
+    """
+    if net.prior.vqgan.encoder is None:
+        raise ValueError("network_g.perceptual: expected vqgan, true codes need the encoder of stage I")
+    net.add_module("prior", TrueCodes(net.prior, pairs))
+
+
+def _key(lq: torch.Tensor) -> tuple:
+    return (lq.shape[-2:], lq.cpu().numpy().tobytes())
