@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from gpemsr.data.degradations import DEGRADATIONS
+from gpemsr.data.grey_values import RANGE_HELP, parse_range
 from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
@@ -35,8 +36,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "input",
         nargs="*",
-        type=Path,
-        help="multi-page TIFF, folder of section images, HDF5 file, Zarr or OME-Zarr; "
+        help="file, folder or address of a volume (docs/data.md lists the formats); "
         "without --out and with --verify: LMDBs to read back",
     )
     parse.add_argument("--dataset", help="data set in an HDF5 file (default volumes/raw) or array in a Zarr group")
@@ -75,10 +75,14 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument(
         "--on-missing",
-        choices=("refuse", "replace"),
+        choices=("refuse", "replace", "keep"),
         default="refuse",
-        help="section numbers missing in a folder of images (default refuse)",
+        help="sections that are absent, in part or whole, or of one value: refuse (default), replace by the nearest "
+        "earlier one, or keep them black",
     )
+    parse.add_argument("--range", nargs="+", metavar="LOW HIGH", help=RANGE_HELP)
+    parse.add_argument("--channel", type=int, metavar="C", help="which channel, from 0, if there are several")
+    parse.add_argument("--time", type=int, metavar="T", help="which time point, from 0, if there are several")
     parse.add_argument(
         "--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="in nm, if the input lacks it or is wrong"
     )
@@ -104,14 +108,16 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out is None:
         if not arguments.verify or not arguments.input:
             raise InputError("give an input and --out, or LMDBs and --verify (see gpemsr-lmdb -h)")
-        return _verify(arguments.input)
+        return _verify([Path(path) for path in arguments.input])
     if len(arguments.input) != 1:
         raise InputError(f"{len(arguments.input)} inputs; expected one (see gpemsr-lmdb -h)")
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
+    from gpemsr.data.volumes.formats import volume_path
     from gpemsr.data.volumes.reader import open_volume
 
-    source = arguments.input[0]
-    name = arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", source.resolve().name.split(".")[0])
+    source = volume_path(arguments.input[0])
+    stem = source.resolve().name if isinstance(source, Path) else source.rstrip("/").rpartition("/")[2]
+    name = arguments.name or re.sub(r"[^A-Za-z0-9_-]", "_", stem.split(".")[0])
     job = LmdbJob(
         out=arguments.out,
         name=name,
@@ -125,11 +131,13 @@ def main(argv: list[str] | None = None) -> int:
         every=arguments.every,
         tile=arguments.tile or None,
         missing=arguments.missing_sections,
+        grey_range=parse_range(arguments.range),
         overwrite=arguments.overwrite,
         append=arguments.append,
     )
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
-    with open_volume(source, arguments.dataset, voxel_size, on_missing=arguments.on_missing) as volume:
+    opening = {key: getattr(arguments, key) for key in ("on_missing", "channel", "time")}
+    with open_volume(source, arguments.dataset, voxel_size, **opening) as volume:
         paths = make_lmdbs(volume, job)
         _summarise(volume, paths, job.volume)
     return _verify(paths) if arguments.verify else 0

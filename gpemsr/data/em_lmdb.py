@@ -95,15 +95,15 @@ class LmdbWriter:
     def finish_volume(self, volume: str, section: np.ndarray, entry: dict) -> None:
         """Record a volume whose sections are all like ``section``; ``entry`` holds the source's part.
 
-        Adds ``height``, ``width``, ``dtype``, ``tile``, ``intensity_range`` (what maps to 0 and 1),
+        Adds ``height``, ``width``, ``dtype``, ``tile``, ``intensity_range`` (what maps to 0 and 1; full if not given),
         ``observed_range`` (smallest and largest value stored) and ``sha256``.
         """
         self.metadata["volumes"][volume] = {
+            "intensity_range": [0, int(np.iinfo(section.dtype).max)],
             **entry,
             "height": section.shape[0],
             "width": section.shape[1],
             "dtype": str(section.dtype),
-            "intensity_range": [0, int(np.iinfo(section.dtype).max)],
             "observed_range": [*(self._range or ())],
             "tile": self.tile if self.tile and max(section.shape) > self.tile else None,
             "sha256": self._digest.hexdigest(),

@@ -68,6 +68,40 @@ class GreyRange:
             )
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Grey values as PNG keeps them, in 8 or 16 bits without sign: value = ``offset`` + ``step`` * what is stored.
+
+    Attributes:
+        dtype: of what is stored.
+        offset: 0 but for signed and floating-point values.
+        step: 1 but for floating-point values, which are rounded to 65536 steps of the range.
+        grey_range: of what is stored.
+    """
+
+    dtype: np.dtype
+    offset: float
+    step: float
+    grey_range: GreyRange
+
+    @classmethod
+    def of(cls, dtype: np.dtype, grey_range: GreyRange) -> Stored:
+        """How values of a type with a range are stored."""
+        if dtype.kind == "f":
+            step = (grey_range.high - grey_range.low) / 65535
+            return cls(np.dtype(np.uint16), grey_range.low, step, GreyRange(0, 65535))
+        offset = np.iinfo(dtype).min
+        unsigned = GreyRange(grey_range.low - offset, grey_range.high - offset)
+        return cls(np.dtype(f"u{dtype.itemsize}"), offset, 1, unsigned)
+
+    def store(self, values: np.ndarray) -> np.ndarray:
+        """Grey values -> what is stored."""
+        if values.dtype == self.dtype:
+            return values
+        steps = (values.astype(np.float64) - self.offset) / self.step
+        return np.rint(steps).clip(0, np.iinfo(self.dtype).max).astype(self.dtype)
+
+
 def parse_range(words: Sequence[str] | None) -> str | GreyRange | None:
     """The words after ``--range``: a name of :data:`RANGE_HELP`, or a range. Raises :class:`InputError` for others."""
     if not words:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,9 @@ from tqdm import tqdm
 from gpemsr import __version__
 from gpemsr.data.degradations import Kind, check_degradation, complete_parameters, degrade
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
+from gpemsr.data.grey_values import GreyRange, Stored, choose_range
 from gpemsr.data.section_store import open_section_store
+from gpemsr.data.survey import Survey, survey, valid_section
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 
@@ -38,6 +39,7 @@ class LmdbJob:
         every: take every k-th section, counted from the first one of the crop.
         tile: HR sections with a longer side are stored as tiles of this size; None: never.
         missing: section numbers known to be damaged, each replaced by the nearest earlier valid one.
+        grey_range: which grey values become 0 and 1, see :func:`gpemsr.data.grey_values.choose_range`.
         overwrite: replace LMDBs of the same name.
         append: add the volume to LMDBs of the same name.
     """
@@ -54,6 +56,7 @@ class LmdbJob:
     every: int = 1
     tile: int | None = 2048
     missing: list[int] = field(default_factory=list)
+    grey_range: str | GreyRange | None = None
     overwrite: bool = False
     append: bool = False
 
@@ -70,13 +73,12 @@ class LmdbJob:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Geometry of a job on a volume: HR rows and columns, and per split the sections and their sources."""
+    """Geometry of a job on a volume: HR rows and columns, and per split the sections."""
 
     y: tuple[int, int]
     x: tuple[int, int]
     z: tuple[int, int]
     sections: dict[str | None, list[int]]
-    source_of: dict[int, int]
 
 
 def plan(volume: Volume, job: LmdbJob) -> _Plan:
@@ -115,10 +117,6 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
     for scale in job.scales:
         check_degradation(shape, scale, job.degradation, **job.parameters)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)
-    source_of: dict[int, int] = {}
-    for split, chosen in sections.items():
-        first = z[0] if split is None else job.splits[split][0]
-        source_of |= {number: _source(number, first, volume, job.missing) for number in chosen}
     for number in job.missing:
         if number not in numbers:
             raise InputError(f"missing section {number}: the volume has {numbers[0]}-{numbers[-1]}")
@@ -127,13 +125,14 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
             _check_append(job, split, scale)
         else:
             refuse_existing(job.output_path(split, scale), job.overwrite)
-    return _Plan(y, x, z, sections, source_of)
+    return _Plan(y, x, z, sections)
 
 
 def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path]:
-    """Make all LMDBs of a job, reading each section once; none has its name before all are complete.
+    """Make all LMDBs of a job; none has its name before all are complete.
 
-    Peak memory is a few sections, whatever their number.
+    Each section is read twice: what is missing or blank, and which grey values there are, is known before any is
+    written. Peak memory is a few sections, whatever their number.
 
     Returns:
         The paths made.
@@ -142,6 +141,20 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         InputError: anything wrong with the job, before a file is written; a damaged section; a full disk.
     """
     geometry = plan(volume, job)
+    y, x = slice(*geometry.y), slice(*geometry.x)
+    taken = sorted(number for chosen in geometry.sections.values() for number in chosen)
+    found = survey(volume, [number for number in taken if number not in job.missing], y, x, progress)
+    sources = _sources(volume, job, geometry, found)
+    valid = sorted(set(sources.values()))
+    grey_range = choose_range(
+        job.grey_range,
+        volume.dtype,
+        (found.low, found.high),
+        lambda: (volume.present(number - volume.numbers[0])[y, x] for number in valid[:: max(1, len(valid) // 64)]),
+        volume.source,
+    )
+    grey_range.warn_if_unused(found.low, found.high, volume.source)
+    stored = Stored.of(volume.dtype, grey_range)
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
         writers = {}
@@ -151,25 +164,24 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
             writers[split, scale] = stack.enter_context(writer)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
-            section = volume.section(geometry.source_of[number] - volume.numbers[0])
-            hr = np.ascontiguousarray(section[slice(*geometry.y), slice(*geometry.x)])
+            section = volume.present(sources[number] - volume.numbers[0])
+            hr = np.ascontiguousarray(stored.store(section[y, x]))
             for scale in job.stored_scales:
-                last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job)
+                last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job, stored.grey_range)
                 writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
-            writer.finish_volume(job.volume, last[scale], _entry(volume, job, geometry, split, scale))
+            entry = _entry(volume, job, geometry, split, scale, sources, found, stored)
+            writer.finish_volume(job.volume, last[scale], entry)
             writer.close()
         for writer in writers.values():
             writer.publish(job.overwrite or job.append)
     return [writer.path for writer in writers.values()]
 
 
-def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob) -> np.ndarray:
-    """LR section in the dtype of ``hr`` (rounded, clipped); noise by (seed, scale, section number)."""
-    highest = np.iinfo(hr.dtype).max
-    unit = hr.astype(np.float32) / np.float32(highest)
-    lr = degrade(unit, scale, job.degradation, (job.seed, scale, number), **job.parameters)
-    return np.rint(lr * np.float32(highest)).clip(0, highest).astype(hr.dtype)
+def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob, grey_range: GreyRange) -> np.ndarray:
+    """LR section in the dtype of ``hr`` (rounded, clipped to the range); noise by (seed, scale, section number)."""
+    lr = degrade(grey_range.to_unit(hr), scale, job.degradation, (job.seed, scale, number), **job.parameters)
+    return grey_range.from_unit(lr, hr.dtype)
 
 
 def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tuple[int, int]:
@@ -198,17 +210,14 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     return result
 
 
-def _source(number: int, first: int, volume: Volume, missing: Collection[int]) -> int:
-    """The section that is stored for ``number``: itself, or the nearest earlier valid one of the same split."""
-    source = number
-    while source in missing or source in volume.replaced:
-        source -= 1
-        if source < first:
-            raise InputError(
-                f"{volume.source}: section {number} is missing and no valid one from {first} on comes before it; "
-                f"let the crop or split start after it"
-            )
-    return source
+def _sources(volume: Volume, job: LmdbJob, geometry: _Plan, found: Survey) -> dict[int, int]:
+    """Of every section taken, the one that is stored for it."""
+    missing = {*job.missing, *found.absent}
+    sources: dict[int, int] = {}
+    for split, chosen in geometry.sections.items():
+        first = geometry.z[0] if split is None else job.splits[split][0]
+        sources |= {number: valid_section(volume, number, first, missing, chosen) for number in chosen}
+    return sources
 
 
 def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
@@ -236,17 +245,22 @@ def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
     }
 
 
-def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, split: str | None, scale: int) -> dict:
+def _entry(
+    volume: Volume,
+    job: LmdbJob,
+    geometry: _Plan,
+    split: str | None,
+    scale: int,
+    sources: dict[int, int],
+    found: Survey,
+    stored: Stored,
+) -> dict:
     voxel_size = None
     if volume.voxel_size is not None:
         z, y, x = volume.voxel_size
         voxel_size = [z * job.every, y * scale, x * scale]
     sections = geometry.sections[split]
-    replaced = [
-        {"section": number, "replaced_by": geometry.source_of[number]}
-        for number in sections
-        if geometry.source_of[number] != number
-    ]
+    replaced = [{"section": number, "replaced_by": sources[number]} for number in sections if sources[number] != number]
     return {
         "source": {
             "path": str(volume.source),
@@ -254,11 +268,14 @@ def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, split: str | None, sca
             "shape": list(volume.shape),
             "first_section": volume.numbers[0],
             "dtype": str(volume.dtype),
+            "grey_values": {"offset": stored.offset, "step": stored.step},  # value = offset + step * what is stored
             "voxel_size": None if volume.voxel_size is None else list(volume.voxel_size),
         },
         "voxel_size": voxel_size,
         "sections": sections,
         "missing_sections": replaced,
+        "blank_sections": [number for number in sections if number in found.blank],
+        "intensity_range": [stored.grey_range.low, stored.grey_range.high],
         "split_range": None if split is None else list(job.splits[split]),
         "crop": {"z": list(geometry.z), "y": list(geometry.y), "x": list(geometry.x)},
         "every": job.every,

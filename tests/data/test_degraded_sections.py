@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gpemsr.data.degradations import degrade
 from gpemsr.data.degraded_sections import DegradedSections
+from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.lmdb_job import LmdbJob, degrade_stored
 from gpemsr.data.section_options import DegradationOptions
 from gpemsr.data.section_store import open_section_store
@@ -42,7 +43,9 @@ def test_degraded_crop_is_the_crop_of_the_degraded_section(make_stores, tmp_path
 def test_whole_section_is_what_gpemsr_lmdb_stores(make_stores, tmp_path, kind):
     sections = degraded(make_stores({"vol": [3]}), kind=kind, seed=5)
     hr = cv2.imread(str(tmp_path / "hr" / "vol" / "3.png"), cv2.IMREAD_UNCHANGED)
-    stored = degrade_stored(hr, 3, 8, LmdbJob(tmp_path, "name", "vol", degradation=kind, seed=5))
+    stored = degrade_stored(
+        hr, 3, 8, LmdbJob(tmp_path, "name", "vol", degradation=kind, seed=5), GreyRange.full(hr.dtype)
+    )
     lr = sections.read_float("vol", 3, 0, 0, 24, 32)
     assert lr.dtype == np.float32
     np.testing.assert_array_equal(lr, stored / np.float32(255))

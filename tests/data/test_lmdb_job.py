@@ -213,7 +213,7 @@ def test_a_section_that_fails_half_way_leaves_what_was_there(volume, tmp_path, m
 def test_memory_does_not_grow_with_the_number_of_sections(tmp_path):
     code = (
         "import resource, sys; from gpemsr.cli.lmdb import main\n"
-        "assert main([sys.argv[1], '--out', sys.argv[2], '--degradation', 'area']) == 0\n"
+        "assert main([sys.argv[1], '--out', sys.argv[2], '--degradation', 'area', '--on-missing', 'keep']) == 0\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = []

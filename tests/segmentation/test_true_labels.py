@@ -94,7 +94,7 @@ def cut(tmp_path: Path, missing: tuple[int, ...] = (), first: int = 1, **options
     (tmp_path / "raw").mkdir()
     for number in range(first, first + 12):
         if number not in missing:
-            cv2.imwrite(str(tmp_path / "raw" / f"{number}.png"), np.zeros((16, 16), np.uint8))
+            cv2.imwrite(str(tmp_path / "raw" / f"{number}.png"), np.eye(16, dtype=np.uint8))
     job = LmdbJob(tmp_path, "v", "v", degradation="area", **options)
     hr, _ = make_lmdbs(open_volume(tmp_path / "raw", on_missing="replace"), job, progress=False)
     return open_section_store(hr, "lmdb")

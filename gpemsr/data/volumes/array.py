@@ -2,57 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.axes import Axes
+from gpemsr.data.volumes.volume import Opening, Volume
 from gpemsr.errors import InputError
 
 SLAB_BYTES = 256 * 2**20  # the most that is kept of sections that share chunks
 
 
 class ArrayVolume(Volume):
-    """A three-dimensional chunked array; sections that share chunks are read together and kept until passed."""
+    """An array of whatever axes; sections that share chunks are read together and kept until passed.
 
-    def __init__(self, array, leading: int = 0, **volume):
-        """``array``: h5py.Dataset or zarr.Array whose first ``leading`` axes have length 1."""
-        shape = tuple(array.shape)
-        super().__init__(shape=shape[leading:], dtype=array.dtype.newbyteorder("="), **volume)
-        self._array, self._leading = array, leading
-        self._depth = array.chunks[leading] if array.chunks else 1
+    Args:
+        read: an index of slices and integers, one for each axis of the array -> what it takes.
+        shape: of the array.
+        chunks: of the array, or None.
+        axes: where z, y and x are among its axes.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[tuple[slice | int, ...]], np.ndarray],
+        shape: Sequence[int],
+        chunks: Sequence[int] | None,
+        axes: Axes,
+        source: Path | str,
+        opening: Opening,
+        dtype: np.dtype,
+        **volume,
+    ):
+        super().__init__(source, opening, axes.shape(shape), dtype, **volume)
+        self._array, self._axes = read, axes
+        self._depth = chunks[axes.z] if chunks and axes.z is not None else 1
         self._slab: tuple[tuple, np.ndarray] | None = None
 
-    def _read(self, index: int) -> np.ndarray:
-        return self.region(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
-
-    def region(self, index: int, y: slice, x: slice) -> np.ndarray:
-        """As :meth:`Volume.region`; only the chunks that hold the rectangle are decoded."""
+    def _read(self, index: int, y: slice, x: slice) -> np.ndarray:
         area = max(1, (y.stop - y.start) * (x.stop - x.start))
         depth = max(1, min(self._depth, SLAB_BYTES // (area * self.dtype.itemsize)))
         start = index - index % depth
         key = (start, y.start, y.stop, x.start, x.stop)
         if self._slab is None or self._slab[0] != key:
             self._slab = None
-            try:
-                slab = self._array[(0,) * self._leading + (slice(start, start + depth), y, x)]
-            except Exception as error:  # h5py, zarr and their codecs each raise their own
-                raise InputError(f"{self.source}: section {index} is damaged ({str(error)[:120]})") from None
-            self._slab = (key, np.asarray(slab, self.dtype))
+            z = slice(start, min(start + depth, self.shape[0]))
+            part = self._axes.ordered(np.asarray(self._array(self._axes.index(z, y, x))))
+            self._slab = (key, np.asarray(part, self.dtype))
         return self._slab[1][index - start].copy()
 
 
-def listed(names: list[str]) -> str:
-    """What a file holds, for a message."""
-    return f"it holds {', '.join(names[:8])}" if names else "it holds no volumes"
-
-
-def choose(path: Path, dataset: str | None, found: list[str], default: str) -> str:
-    """The data set to read: the named one, the default one, or the only one. Raises :class:`InputError` if unclear."""
-    if dataset is not None:
-        return dataset
+def choose(source: Path | str, found: Sequence[str], default: str) -> str:
+    """The only array, or the default one. Raises :class:`InputError` if unclear."""
     if default in found:
         return default
     if len(found) == 1:
         return found[0]
-    raise InputError(f"{path}: which data set? --dataset names it; {listed(found)}")
+    raise InputError(f"{source}: which data set? --dataset names it; {listed(found)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """What a file holds, for a message."""
+    return f"it holds {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it holds no volumes"

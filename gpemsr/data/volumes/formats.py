@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.nodes import is_remote
+from gpemsr.data.volumes.volume import Opening, Volume, reason
 from gpemsr.errors import InputError
 
 
@@ -23,22 +24,37 @@ class VolumeFormat:
 
     Attributes:
         suffixes: of its files or folders, in lower case, with the dot; none for a folder of any name.
-        open: ``(path, dataset, on_missing)`` -> a :class:`Volume` with voxels of any type.
+        reader: makes a :class:`Volume` with voxels of any type; what it raises is reported in one line.
         matches: whether a path is of this format; by default a file with one of the suffixes.
-        has_datasets: whether ``dataset`` names one of several volumes in a file.
+        has_datasets: whether ``Opening.dataset`` names one of several volumes in a file.
         create: ``(path, shape, dtype, voxel_size)`` -> a writer such as
             :class:`~gpemsr.data.volumes.writer.TiffStackWriter`; None for a format that is only read.
     """
 
     suffixes: tuple[str, ...]
-    open: Callable[[Path, str | None, str], Volume]
-    matches: Callable[[Path], bool] | None = None
+    reader: Callable[[Any, Opening], Volume]
+    matches: Callable[[Any], bool] | None = None
     has_datasets: bool = False
     create: Callable[..., Any] | None = None
 
-    def reads(self, path: Path) -> bool:
-        """Whether an existing path is of this format."""
-        return self.matches(path) if self.matches else path.is_file() and path.suffix.lower() in self.suffixes
+    def reads(self, path: Path | str) -> bool:
+        """Whether an existing path, or an address, is of this format."""
+        if self.matches:
+            return self.matches(path)
+        return isinstance(path, Path) and path.is_file() and path.suffix.lower() in self.suffixes
+
+    def open(self, path: Path | str, opening: Opening) -> Volume:
+        """Open a volume. Raises :class:`InputError`, whatever its library raises."""
+        if opening.dataset is not None and not self.has_datasets:
+            raise InputError(f"{path}: has no data sets, so --dataset {opening.dataset} cannot be read")
+        try:
+            return self.reader(path, opening)
+        except InputError:
+            raise
+        except ModuleNotFoundError as error:
+            raise InputError(f"{path}: needs {error.name}; pip install gpemsr[formats]") from None
+        except Exception as error:  # each library raises its own
+            raise InputError(f"{path}: damaged, or not what its name says ({reason(error)})") from None
 
 
 @functools.cache
@@ -51,9 +67,14 @@ def formats() -> tuple[VolumeFormat, ...]:
     return tuple(sorted(found, key=lambda form: not form.suffixes))
 
 
-def format_of(path: Path) -> VolumeFormat:
+def volume_path(text: str | Path) -> Path | str:
+    """A path, or the address of a store (http, s3, gs) as it is."""
+    return str(text) if is_remote(text) else Path(text)
+
+
+def format_of(path: Path | str) -> VolumeFormat:
     """The format of an existing file or folder. Raises :class:`InputError` if it is absent or of no known format."""
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise InputError(f"{path}: no such file or folder")
     for form in formats():
         if form.reads(path):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gpemsr.data.volumes.formats import format_of
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.formats import format_of, volume_path
+from gpemsr.data.volumes.volume import Opening, Volume
 from gpemsr.errors import InputError
 
 CREMI_IDS = "volumes/labels/neuron_ids"
@@ -23,9 +23,9 @@ def open_ids(path: str | Path, dataset: str = CREMI_IDS) -> Volume:
     Raises:
         InputError: absent, of another format, damaged, or not whole numbers.
     """
-    path = Path(path)
+    path = volume_path(path)
     form = format_of(path)
-    volume = form.open(path, dataset if form.has_datasets else None, "refuse")
+    volume = form.open(path, Opening(dataset if form.has_datasets else None, ids=True))
     if volume.dtype.kind not in "ui":
         volume.close()
         raise InputError(f"{path}: {volume.dtype.name} voxels; expected ids, whole numbers")

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.volume import Opening, Volume, reason
 from gpemsr.errors import InputError
 
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".pgm"}
+GAP = 20  # numbers that may be absent for each that is there; more are time stamps and no section numbers
 _TIFF = (".tif", ".tiff")
 _DTYPES: dict[str, np.dtype] = {"L": np.dtype(np.uint8), "I;16": np.dtype(np.uint16), "I;16B": np.dtype(np.uint16)}
-_NAME = re.compile(r"(.*?)(\d+)(\D*)")
+_SECTION = re.compile(r"(^|[^a-z])(z|s|sec|sect|section|slice|layer|plane)[^a-z0-9]*$", re.IGNORECASE)
 
 
 def numbered_images(folder: Path) -> dict[int, Path]:
     """Section files of ``folder`` by section number, ascending.
 
-    The number is the last one in the file's name (``s0012.png``, ``12.tif``, ``cell3_z012_bse.png``); all other
-    parts of the names must agree, since otherwise the order is ambiguous. Hidden files and files that are no
+    The number is the one part of the names that differs (``s0012.png``, ``cell3_z012_ch00.png``, ``s0012_Y1_X1.png``).
+    If several numbers differ, it is the one named so (``z``, ``s``, ``section``, ``slice``), if there is one such. All
+    other parts of the names must agree, since otherwise the order is ambiguous. Hidden files and files that are no
     images are ignored.
 
     Raises:
@@ -36,24 +39,47 @@ def numbered_images(folder: Path) -> dict[int, Path]:
     )
     if not files:
         raise InputError(f"{folder}: no section images; expected files such as 0000.png, 0001.png ...")
-    numbers: dict[int, Path] = {}
-    first = None
+    parts = {path: re.split(r"(\d+)", path.stem) for path in files}  # text, number, text, ... text
+    first = files[0]
     for path in files:
-        match = _NAME.fullmatch(path.stem)
-        if match is None:
+        if len(parts[path]) == 1:
             raise InputError(f"{path}: no section number in the name; expected one such as section_0012.png")
-        rest = (match[1], match[3])
-        first = first or (rest, path)
-        if rest != first[0]:
+        if parts[path][::2] != parts[first][::2]:
             raise InputError(
-                f"{path}: named unlike {first[1].name}, so the order of sections is ambiguous; "
+                f"{path}: named unlike {first.name}, so the order of sections is ambiguous; "
                 "expected names that differ in the section number only"
             )
-        number = int(match[2])
+    place = _section_place(folder, parts)
+    numbers: dict[int, Path] = {}
+    for path in files:
+        number = int(parts[path][place])
         if number in numbers:
             raise InputError(f"{path}: section {number} is there twice, also as {numbers[number].name}")
         numbers[number] = path
+    if max(numbers) - min(numbers) >= GAP * (len(numbers) + 10):
+        raise InputError(
+            f"{folder}: {len(numbers)} files numbered {min(numbers)} to {max(numbers)}; expected section numbers, "
+            "one after the other"
+        )
     return dict(sorted(numbers.items()))
+
+
+def _section_place(folder: Path, parts: dict[Path, list[str]]) -> int:
+    """Which part of the names is the section number."""
+    names = list(parts.values())
+    places = [place for place in range(1, len(names[0]), 2) if len({int(name[place]) for name in names}) > 1]
+    named = [place for place in places or range(1, len(names[0]), 2) if _SECTION.search(names[0][place - 1])]
+    if len(places) > 1 and len(named) == 1:
+        unique = len({int(name[named[0]]) for name in names}) == len(names)
+        stamps = [place for place in places if len({int(name[place]) for name in names}) == len(names)]
+        places = named if unique or len(stamps) != 1 else places
+    if len(places) > 1:
+        texts = " and ".join(f"{names[0][place - 1]}{names[0][place]}" for place in places)
+        raise InputError(
+            f"{folder}: file names differ in {len(places)} numbers, {texts}, so the order of sections is ambiguous; "
+            "expected names that differ in the section number only"
+        )
+    return places[0] if places else named[-1] if named else len(names[0]) - 2
 
 
 def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
@@ -61,8 +87,8 @@ def read_image_header(path: Path) -> tuple[int, int, np.dtype]:
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
             return volume.shape[1], volume.shape[2], volume.dtype
-    with _open(path) as (image, dtype):
-        return image.height, image.width, dtype
+    with _open(path, path) as image:
+        return image.height, image.width, _DTYPES[image.mode]
 
 
 def common_header(files: Iterable[Path]) -> tuple[int, int, np.dtype]:
@@ -82,32 +108,36 @@ def read_image(path: Path) -> np.ndarray:
     """(height, width) of an image that :func:`read_image_header` accepts; raises :class:`InputError` for others."""
     if path.suffix.lower() in _TIFF:
         with _tiff(path) as volume:
-            return volume.section(0)
-    with _open(path) as (image, dtype):
-        return np.asarray(image).astype(dtype, copy=False)
+            return volume.present(0)
+    content = path.read_bytes()
+    if content.startswith(b"\x89PNG"):
+        with _open(path, io.BytesIO(content)) as image:
+            image.verify()  # the checksums, which decoding does not insist on
+    with _open(path, io.BytesIO(content)) as image:
+        return np.asarray(image).astype(_DTYPES[image.mode], copy=False)
 
 
 def _tiff(path: Path) -> Volume:
     from gpemsr.data.volumes.tiff import TiffVolume
 
-    volume = TiffVolume(path)
-    if volume.shape[0] != 1:
-        volume.close()
-        raise InputError(f"{path}: {volume.shape[0]} pages in one section file; expected one")
-    return volume
+    return TiffVolume(path, Opening(on_missing="keep"), alone=True)
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[tuple[Image.Image, np.dtype]]:
-    """The image, not decoded yet, and its dtype; what Pillow raises until the block ends becomes one line."""
+def _open(path: Path, content: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """The image, not decoded yet; what Pillow raises until the block ends becomes one line."""
+    most, Image.MAX_IMAGE_PIXELS = (
+        Image.MAX_IMAGE_PIXELS,
+        None,
+    )  # montages of sections are larger than what Pillow allows
     try:
-        with Image.open(path) as image:
+        with Image.open(content) as image:
             if image.mode not in _DTYPES:
                 raise InputError(f"{path}: an image of mode {image.mode}; expected grey with 8 or 16 bits")
-            yield image, _DTYPES[image.mode]
+            yield image
     except InputError:
         raise
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not an image that can be read") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error})") from None
+    except Exception as error:  # Pillow and its decoders raise many kinds
+        raise InputError(f"{path}: damaged, or not an image that can be read ({reason(error)})") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = most

@@ -1,103 +1,141 @@
-"""A volume in a Zarr array or an OME-Zarr image."""
+"""Which array of a Zarr or N5 store is the volume, which of its axes are z, y and x, and how large its voxels are."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from gpemsr.data.volumes.array import ArrayVolume, choose, listed
-from gpemsr.data.volumes.formats import VolumeFormat
-from gpemsr.data.volumes.volume import complete, nanometres
+from gpemsr.data.volumes.array import choose, listed
+from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
+from gpemsr.data.volumes.nodes import Node, Store, has_image
+from gpemsr.data.volumes.volume import Opening
+from gpemsr.data.volumes.voxel_size import VoxelSize, complete, from_attributes, nanometres
 from gpemsr.errors import InputError
 
-MARKS = (".zarray", ".zgroup", "zarr.json")
+
+@dataclass(frozen=True)
+class Found:
+    """An array to be read.
+
+    Attributes:
+        name: its path in the store.
+        driver: tensorstore's.
+        axes: where z, y and x are.
+        voxel_size: finds (z, y, x) in nm.
+    """
+
+    name: str
+    driver: str
+    axes: Axes
+    voxel_size: Callable[[], VoxelSize | None]
 
 
-class ZarrVolume(ArrayVolume):
-    """A Zarr array (version 2 or 3), or the finest level of an OME-Zarr image with its scale and unit."""
+def find_image(store: Store, opening: Opening) -> Found:
+    """The array that ``opening`` names, or the finest level of the image that it names or that the store holds.
 
-    def __init__(self, path: Path, dataset: str | None = None):
-        import zarr
-
-        try:
-            node: Any = zarr.open(str(path), mode="r")
-            attributes: dict = {}
-            if dataset is not None:
-                if isinstance(node, zarr.Array) or dataset.strip("/") not in node:
-                    arrays = [] if isinstance(node, zarr.Array) else _arrays(node)
-                    raise InputError(f"{path}: no array {dataset!r}; {listed(arrays)}")
-                attributes = dict(node.attrs)
-                node = node[dataset.strip("/")]
-        except InputError:
-            raise
-        except Exception as error:  # zarr raises many kinds
-            raise InputError(f"{path}: damaged or not Zarr ({str(error)[:120]})") from None
-        voxel_size = None
-        level = (dataset or "").strip("/")
-        if isinstance(node, zarr.Group):
-            attributes, parent = dict(node.attrs), level
-            image = _multiscale(attributes)
-            level = _finest(image, path) if image else choose(path, None, _arrays(node), default="raw")
-            if level not in node or not isinstance(node[level], zarr.Array):
-                raise InputError(f"{path}: no array {level!r}; {listed(_arrays(node))}")
-            node, dataset = node[level], "/".join(part for part in (parent, level) if part)
-        image = _multiscale(attributes)
-        if image:
-            voxel_size = _ome_voxel_size(image, level)
-        elif "resolution" in node.attrs:
-            voxel_size = tuple(node.attrs["resolution"])
-        leading = node.ndim - 3
-        if leading < 0 or any(size != 1 for size in node.shape[:leading]):
-            raise InputError(f"{path}: shape {node.shape}; expected (z, y, x), or one time and channel of it")
-        super().__init__(node, leading, source=path, dataset=dataset, voxel_size=voxel_size)
+    Raises:
+        InputError: there is none, it is unclear which, or its axes are not those of a stack.
+    """
+    name = "/".join(part for part in (store.inside, (opening.dataset or "").strip("/")) if part)
+    node = store.node(name)
+    if node is None and name:
+        raise InputError(f"{store.path}: no array {name!r}; {listed(store.arrays())}")
+    if node is None and not store.children():
+        raise InputError(f"{store.path}: no Zarr, N5 or precomputed volume")
+    if node is None or (node.shape is None and not has_image(node)):
+        _refuse_plates(node, store)
+        prefix = f"{name}/" if name else ""
+        found = [array.removeprefix(prefix) for array in store.arrays(name)]
+        name = prefix + choose(store.path, found, default="raw")
+        node = store.node(name)
+        assert node is not None
+    image, level = _multiscale(node), name
+    if node.shape is None and image is not None:
+        level = "/".join(filter(None, (name, _finest(image, store))))
+        node = store.node(level)
+    elif image is None:
+        image = _image_of(store, level)
+    if node is None or node.shape is None:
+        raise InputError(f"{store.path}: no array {level!r}; {listed(store.arrays())}")
+    if image is not None:
+        names = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes") or ()]
+        axes = named_axes(names or list("tczyx")[-len(node.shape) :], node.shape, opening, store.path)
+        return Found(level, node.driver, axes, lambda: _ome_voxel_size(image, level, axes))
+    return Found(level, node.driver, axes := _axes(node, opening, store), lambda: _attribute_size(store, node, axes))
 
 
-def _arrays(group) -> list[str]:
-    return sorted(name for name, _ in group.arrays())
+def _refuse_plates(node: Node | None, store: Store) -> None:
+    attributes = {} if node is None else node.attributes.get("ome", node.attributes)
+    for kind in ("plate", "well"):
+        if kind in attributes:
+            raise InputError(f"{store.path}: a {kind} of many images; --dataset names one, such as A/1/0")
 
 
-def _multiscale(attributes: dict) -> dict | None:
+def _multiscale(node: Node) -> dict | None:
     """The first multiscale image of OME-Zarr metadata (0.4: at the top; 0.5: under ``ome``)."""
-    images = attributes.get("ome", attributes).get("multiscales")
-    return images[0] if images else None
+    return node.attributes.get("ome", node.attributes)["multiscales"][0] if has_image(node) else None
+
+
+def _image_of(store: Store, level: str) -> dict | None:
+    """The image that an array is a level of, in a group above it, also above the path that was given."""
+    parts = level.split("/") if level else []
+    for count in range(len(parts) - 1, -1, -1):
+        node = store.node("/".join(parts[:count]))
+        image = None if node is None else _multiscale(node)
+        if image and any(item.get("path") == "/".join(parts[count:]) for item in image.get("datasets", [])):
+            return image
+    return None
 
 
 def _scale(item: dict) -> list[float] | None:
-    for transformation in item.get("coordinateTransformations", []):
+    for transformation in item.get("coordinateTransformations") or []:
         if transformation.get("type") == "scale":
             return [float(factor) for factor in transformation["scale"]]
     return None
 
 
-def _finest(image: dict, path: Path) -> str:
+def _finest(image: dict, store: Store) -> str:
     """Path of the level with the smallest voxels; the first one if no scales are given."""
-    levels = image.get("datasets", [])
+    levels = image.get("datasets") or []
     if not levels:
-        raise InputError(f"{path}: OME-Zarr metadata name no levels")
-    return min(levels, key=lambda level: math.prod(_scale(level) or [1.0]))["path"]
+        raise InputError(f"{store.path}: OME-Zarr metadata name no levels")
+    return min(levels, key=lambda level: math.prod(_scale(level) or [1.0]))["path"].strip("/")
 
 
-def _ome_voxel_size(image: dict, level: str) -> tuple[float, ...] | None:
+def _ome_voxel_size(image: dict, level: str, axes: Axes) -> VoxelSize | None:
     """(z, y, x) in nm: the level's scale times the image's, by the axes' units; None if any is missing."""
-    item: dict = next((item for item in image.get("datasets", []) if item["path"] == level), {})
-    scale, common = _scale(item), _scale(image)
-    axes = image.get("axes", [])
-    if scale is None or len(scale) != len(axes) or len(scale) < 3 or not all(isinstance(axis, dict) for axis in axes):
+    item: dict = next((item for item in image["datasets"] if f"/{level}".endswith(f"/{item['path']}")), {})
+    scale, common, units = _scale(item), _scale(image), image.get("axes") or []
+    if scale is None or len(scale) != len(units) or not all(isinstance(axis, dict) for axis in units):
         return None
     factors = common if common and len(common) == len(scale) else [1.0] * len(scale)
-    sizes = [
-        nanometres(size * factor, axis.get("unit"))
-        for size, factor, axis in list(zip(scale, factors, axes, strict=True))[-3:]
-    ]
-    return complete(sizes)
+    return complete(
+        [None if axes.z is None and place == 0 else nanometres(scale[place] * factors[place], units[place].get("unit"))
+         for place in axes.places]
+    )  # fmt: skip
 
 
-def is_zarr(path: Path) -> bool:
-    """Whether a path is a folder with a Zarr array or group (version 2 or 3)."""
-    return path.is_dir() and (path.suffix.lower() == ".zarr" or any((path / mark).is_file() for mark in MARKS))
+def _axes(node: Node, opening: Opening, store: Store) -> Axes:
+    assert node.shape is not None
+    if node.names and {"y", "x"} <= {str(name).lower() for name in node.names}:
+        return named_axes(node.names, node.shape, opening, store.path)
+    axes = unnamed_axes(node.shape, opening, store.path)
+    return Axes(axes.x, axes.y, axes.z or 0, axes.fixed) if node.driver == "n5" else axes  # N5 counts x first
 
 
-FORMAT = VolumeFormat(
-    (".zarr",), lambda path, dataset, on_missing: ZarrVolume(path, dataset), matches=is_zarr, has_datasets=True
-)
+def _attribute_size(store: Store, node: Node, axes: Axes) -> VoxelSize | None:
+    """From the attributes of an array or, where it has none, of the groups that hold it."""
+    parts = node.name.split("/") if node.name else []
+    factors = node.attributes.get("downsamplingFactors")  # of N5, in the order of its axes
+    for count in range(len(parts), -1, -1):
+        holder = store.node("/".join(parts[:count]))
+        attributes: dict[str, Any] = {} if holder is None else holder.attributes
+        if (found := from_attributes(attributes, axes.places, store.path)) is None:
+            continue
+        if factors and (count < len(parts) or "pixelResolution" in attributes):
+            z, y, x = (size * float(factors[place]) for size, place in zip(found, axes.places, strict=True))
+            return z, y, x
+        return found
+    return None

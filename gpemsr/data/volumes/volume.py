@@ -2,73 +2,149 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from gpemsr.data.volumes.voxel_size import VoxelSize, check_voxel_size, warn_if_implausible
 from gpemsr.errors import InputError
 
-_NM = {
-    "angstrom": 0.1, "ångström": 0.1, "å": 0.1, "nm": 1, "nanometer": 1, "nanometre": 1, "nanometers": 1,
-    "um": 1e3, "µm": 1e3, "μm": 1e3, "\\u00b5m": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3,
-    "micrometre": 1e3, "micrometers": 1e3, "mm": 1e6, "millimeter": 1e6, "millimetre": 1e6, "cm": 1e7,
-    "centimeter": 1e7, "m": 1e9, "meter": 1e9, "metre": 1e9, "inch": 2.54e7,
-}  # fmt: skip
+GREY_TYPES = ("uint8", "uint16", "int8", "int16", "float32")  # all but the first two need a range
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a volume is to be opened.
+
+    Attributes:
+        dataset: which of several volumes in a file or folder.
+        on_missing: what to do about sections that are absent or of one value: ``refuse``, ``replace`` by the nearest
+            earlier one, or ``keep`` them as they are read, black.
+        channel: which channel, if there are several.
+        time: which time point, if there are several.
+        voxel_size: (z, y, x) in nm, in place of what the source says.
+        ids: whether voxels are instance ids, of which a section may lack any.
+    """
+
+    dataset: str | None = None
+    on_missing: Literal["refuse", "replace", "keep"] = "refuse"
+    channel: int | None = None
+    time: int | None = None
+    voxel_size: VoxelSize | None = None
+    ids: bool = False
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether parts that were never written may be read as 0."""
+        return self.ids or self.on_missing == "keep"
+
+
+class AbsentError(InputError):
+    """A section, or a part of it, is not there; ``reason`` says what is known of it."""
+
+    reason = ""
 
 
 class Volume(ABC):
     """A stack of sections, read one by one. Also a context manager that closes the file.
 
+    Args:
+        source: the file or folder.
+        opening: how it is opened.
+        shape: (z, y, x) in voxels.
+        dtype: of the voxels; the byte order does not matter.
+        voxel_size: finds (z, y, x) in nm, or None if the source does not say; not called if ``opening`` says.
+        numbers: see below.
+        absent: numbers of sections that are known not to be there, and why.
+
     Attributes:
         source: the file or folder.
         dataset: data set or array within it, or None.
         shape: (z, y, x) in voxels.
-        dtype: in native byte order; ``uint8`` or ``uint16`` of grey values.
+        dtype: in native byte order.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
         numbers: source number of each section, consecutive; 0 ... z - 1 but for folders, whose file names say.
-        replaced: missing section number -> number of the section that stands in for it.
+        replaced: number of a missing section, once known -> number of the section that stands in for it.
+        on_missing: see :class:`Opening`.
     """
 
     def __init__(
         self,
-        source: Path,
-        shape: tuple[int, ...],
+        source: Path | str,
+        opening: Opening,
+        shape: Sequence[int],
         dtype: np.dtype,
-        voxel_size: tuple[float, ...] | None,
-        dataset: str | None = None,
+        voxel_size: Callable[[], VoxelSize | None] = lambda: None,
         numbers: range | None = None,
-        replaced: dict[int, int] | None = None,
+        absent: Mapping[int, str] | None = None,
     ):
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"{source}: shape {tuple(shape)}; expected (z, y, x), not empty")
-        self.source = source
-        self.dataset = dataset
+        self.source, self.dataset = source, opening.dataset
         self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
-        self.dtype = np.dtype(dtype)
-        self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, source)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
         self.numbers = range(self.shape[0]) if numbers is None else numbers
-        self.replaced = replaced or {}
+        self.voxel_size = opening.voxel_size
+        if self.voxel_size is None and (found := voxel_size()) is not None:
+            self.voxel_size = check_voxel_size(found, source)
+            warn_if_implausible(self.voxel_size, source)
+        self.replaced: dict[int, int] = {}
+        self.on_missing, self._is_sparse = opening.on_missing, opening.is_sparse
+        self._absent = {} if opening.on_missing == "keep" else dict(absent or {})
+        if self._absent and opening.on_missing == "refuse":
+            raise absent_error(source, self._absent)
 
-    def section(self, index: int) -> np.ndarray:
+    def present(self, index: int) -> np.ndarray:
         """Section ``index`` (0 ... z - 1): (y, x) in :attr:`dtype`.
 
         Raises:
-            InputError: a section that is damaged or of another size.
+            AbsentError: it, or a part of it, is not there, or it has one value only; not with ``keep``.
+            InputError: it is damaged.
             IndexError: no such section.
         """
-        if not 0 <= index < self.shape[0]:
-            raise IndexError(f"section {index} of {self.shape[0]}")
-        section = self._read(index)
-        if section.shape != self.shape[1:]:
-            raise InputError(f"{self.source}: section {index} is {section.shape}, the first one {self.shape[1:]}")
-        return np.ascontiguousarray(section, self.dtype)
+        return self._present(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
+
+    def section(self, index: int) -> np.ndarray:
+        """As :meth:`present`; with ``replace``, the nearest earlier one that is there stands in."""
+        return self.region(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
 
     def region(self, index: int, y: slice, x: slice) -> np.ndarray:
         """A rectangle of section ``index``, (y, x), its slices with both ends; raises what :meth:`section` does."""
-        return self.section(index)[y, x]
+        for other in range(index, -1, -1):
+            try:
+                found = self._present(other, y, x)
+            except AbsentError:
+                if self.on_missing != "replace" or other == 0:
+                    raise
+                continue
+            if other != index:
+                self.replaced[self.numbers[index]] = self.numbers[other]
+            return found
+        raise IndexError(f"section {index} of {self.shape[0]}")
+
+    def _present(self, index: int, y: slice, x: slice) -> np.ndarray:
+        if not 0 <= index < self.shape[0]:
+            raise IndexError(f"section {index} of {self.shape[0]}")
+        number, whole = self.numbers[index], (y.stop - y.start, x.stop - x.start) == self.shape[1:]
+        if number in self._absent:
+            raise absent_error(self.source, {number: self._absent[number]})
+        try:
+            found = np.ascontiguousarray(self._read(index, y, x), self.dtype)
+        except InputError:
+            raise
+        except Exception as error:  # each library and codec raises its own
+            raise InputError(f"{self.source}: section {number} cannot be read ({reason(error)})") from None
+        if found.shape != (y.stop - y.start, x.stop - x.start):
+            raise InputError(f"{self.source}: section {number} is {found.shape}, expected {self.shape[1:]}")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise InputError(f"{self.source}: section {number} has voxels that are no finite numbers")
+        if whole and found.size > 1 and not self._is_sparse and found.min() == found.max():
+            raise absent_error(self.source, {number: f"all {found.flat[0]}"})
+        return found
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Several sections, (n, y, x); raises what :meth:`section` does."""
@@ -78,8 +154,8 @@ class Volume(ABC):
         return sections
 
     @abstractmethod
-    def _read(self, index: int) -> np.ndarray:
-        """Read what :meth:`section` has checked."""
+    def _read(self, index: int, y: slice, x: slice) -> np.ndarray:
+        """A rectangle of a section as the source has it; may raise anything, and AbsentError if it is not there."""
 
     def close(self) -> None:  # noqa: B027 (a hook: not every volume keeps a file open)
         """Close the file, if one is open."""
@@ -91,30 +167,28 @@ class Volume(ABC):
         self.close()
 
 
-def check_dtype(dtype: np.dtype, source: object) -> None:
-    """Raise :class:`InputError` unless ``dtype`` is uint8 or uint16."""
-    if np.dtype(dtype).newbyteorder("=") not in (np.uint8, np.uint16):
-        raise InputError(f"{source}: {np.dtype(dtype).name} voxels; expected uint8 or uint16 (0-255 or 0-65535)")
+def absent_error(source: object, absent: Mapping[int, str]) -> AbsentError:
+    """What tells of sections that are not there."""
+    numbers = sorted(absent)
+    listed = ", ".join(str(number) for number in numbers[:10]) + (f" ... ({len(numbers)})" if len(numbers) > 10 else "")
+    sections = f"section {listed} is" if len(numbers) == 1 else f"sections {listed} are"
+    error = AbsentError(
+        f"{source}: {sections} missing or blank ({absent[numbers[0]]}); --on-missing replace puts the nearest earlier "
+        "section in its place, keep leaves it black"
+    )
+    error.reason = absent[numbers[0]]
+    return error
 
 
-def check_voxel_size(voxel_size, source: object) -> tuple[float, float, float]:
-    """``voxel_size`` as three floats; raises :class:`InputError` unless they are finite and positive."""
-    sizes = tuple(float(size) for size in voxel_size)
-    if len(sizes) != 3 or not all(math.isfinite(size) and size > 0 for size in sizes):
-        raise InputError(f"{source}: voxel size {sizes}; expected three positive lengths z, y, x in nm")
-    return sizes[0], sizes[1], sizes[2]
+def reason(error: Exception) -> str:
+    """What a library says went wrong, short and in one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 160 else f"{text[:160]} ..."
 
 
-def nanometres(value: float | str | None, unit: str | None) -> float | None:
-    """A length in nm; None if the value or its unit is absent, unknown or not positive."""
-    try:
-        length = float(value or 0) * _NM[str(unit).strip().lower()]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return float(f"{length:.9g}") if math.isfinite(length) and length > 0 else None
-
-
-def complete(sizes: list[float | None]) -> tuple[float, float, float] | None:
-    """(z, y, x) if all three lengths are known, else None."""
-    z, y, x = sizes
-    return None if z is None or y is None or x is None else (z, y, x)
+def check_dtype(dtype: np.dtype, source: object, allowed: Sequence[str] = ("uint8", "uint16")) -> None:
+    """Raise :class:`InputError` unless ``dtype`` is one of those allowed."""
+    if np.dtype(dtype).name not in allowed:
+        raise InputError(
+            f"{source}: {np.dtype(dtype).name} voxels; expected {', '.join(allowed[:-1])} or {allowed[-1]}"
+        )

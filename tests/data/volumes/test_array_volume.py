@@ -55,7 +55,7 @@ def test_sections_may_be_read_in_any_order_and_slabs_are_bounded(tmp_path, monke
         ({"a": STACK}, "c", "no data set 'c'; it holds a"),
         ({"a": STACK[0]}, None, "holds no volumes"),
         ({"a": STACK[0]}, "a", r"shape \(12, 9\)"),
-        ({"a": STACK.astype(np.float32)}, None, "float32 voxels"),
+        ({"a": STACK.astype(np.float64)}, None, "float64 voxels"),
         ({"a": STACK[:0]}, None, "not empty"),
     ],
 )

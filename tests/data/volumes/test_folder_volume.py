@@ -15,6 +15,7 @@ def write(folder, names_and_levels, dtype=np.uint8, shape=(6, 5)):
     folder.mkdir(exist_ok=True)
     for name, level in names_and_levels.items():
         image = np.full(shape, level, dtype)
+        image[-1, -1] = level - 1 if level else 1  # a section of one value counts as blank
         if name.endswith(".tif"):
             tifffile.imwrite(folder / name, image)
         else:
@@ -45,7 +46,7 @@ def test_sixteen_bit_sections_keep_their_values(tmp_path, suffix):
 
 def test_a_gap_is_refused_by_its_number(tmp_path):
     folder = write(tmp_path / "a", {f"{number}.png": number for number in (3, 4, 7)})
-    with pytest.raises(InputError, match=r"section 5 is missing \(2 in all of 3-7\)"):
+    with pytest.raises(InputError, match=r"sections 5, 6 are missing"):
         open_volume(folder)
 
 
@@ -54,6 +55,13 @@ def test_a_gap_is_filled_with_the_nearest_earlier_section_and_recorded(tmp_path)
     volume = open_volume(folder, on_missing="replace")
     assert levels(volume) == [3, 4, 4, 4, 7]
     assert volume.replaced == {5: 4, 6: 4}
+
+
+def test_a_gap_may_be_kept_black(tmp_path):
+    folder = write(tmp_path / "a", {f"{number}.png": number for number in (3, 5)})
+    volume = open_volume(folder, on_missing="keep")
+    assert levels(volume) == [3, 0, 5]
+    assert not volume.replaced
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,10 @@ def test_a_truncated_file_is_refused_or_complete(tmp_path, kind, part):
     ("stack", "options", "text"),
     [
         (np.zeros((5, 20, 17, 3), np.uint8), {"photometric": "rgb"}, "colour"),
-        (np.full((5, 20, 17), np.nan, np.float32), {}, "float32 voxels"),
-        (np.zeros((5, 20, 17), np.int16), {}, "int16 voxels"),
-        (np.zeros((5, 3, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "axes ZCYX"),
-        (np.zeros((5, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "CYX"}}, "axes CYX"),
+        (np.zeros((5, 20, 17), np.float64), {}, "float64 voxels; expected uint8, uint16, int8, int16 or float32"),
+        (np.zeros((5, 20, 17), np.int32), {}, "int32 voxels"),
+        (np.zeros((5, 3, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "--channel 0 to 2"),
+        (np.zeros((5, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "CYX"}}, "axis c of length 5"),
     ],
 )
 def test_other_images_are_refused(tmp_path, stack, options, text):

@@ -18,14 +18,14 @@ NPY = """
     from gpemsr.data.volumes.volume import Volume
 
     class NpyVolume(Volume):
-        def __init__(self, path):
+        def __init__(self, path, opening):
             self._array = np.load(path)
-            super().__init__(path, self._array.shape, self._array.dtype, None)
+            super().__init__(path, opening, self._array.shape, self._array.dtype)
 
-        def _read(self, index):
-            return self._array[index]
+        def _read(self, index, y, x):
+            return self._array[index, y, x]
 
-    FORMAT = VolumeFormat((".npy",), lambda path, dataset, on_missing: NpyVolume(path))
+    FORMAT = VolumeFormat((".npy",), NpyVolume)
 """
 
 

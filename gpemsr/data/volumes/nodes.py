@@ -1,0 +1,138 @@
+"""Groups and arrays of Zarr and N5 stores: what their metadata files say, wherever they are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from gpemsr.errors import InputError
+
+METADATA = ("zarr.json", ".zgroup", ".zattrs", "attributes.json")  # of a group
+REMOTE = ("http://", "https://", "s3://", "gs://")
+
+
+def is_remote(path: Path | str) -> bool:
+    """Whether it is an address and no path. ``Path`` makes one slash of two."""
+    return str(path).startswith(REMOTE)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A group or an array.
+
+    Attributes:
+        name: its path in the store.
+        driver: ``zarr``, ``zarr3`` or ``n5``.
+        attributes: what its metadata file holds besides the layout.
+        shape: of an array; None for a group.
+        names: of an array's axes, as far as they are named.
+    """
+
+    name: str
+    driver: str
+    attributes: dict[str, Any]
+    shape: tuple[int, ...] | None
+    names: list[str] | None = None
+
+
+class Store:
+    """A folder or address, read through tensorstore.
+
+    Args:
+        path: a folder, or what begins with one of :data:`REMOTE`; it may be a group or an array within a store.
+
+    Attributes:
+        path: as given.
+        inside: of the path, what lies within the store: what a level is may be said by a group above it.
+        is_precomputed: whether it is neuroglancer's format.
+    """
+
+    def __init__(self, path: Path | str):
+        import tensorstore
+
+        self.path = path
+        address = str(path) if is_remote(path) else Path(path).resolve().as_uri()
+        self._address = address.rstrip("/") + "/"
+        self.inside = ""
+        self._store = tensorstore.KvStore.open(self._address).result()
+        self.is_precomputed = not any(map(self._has, METADATA)) and "scales" in (self.json("info") or {})
+        while not self.is_precomputed and self._address.count("/") > 4:
+            above, _, name = self._address.rstrip("/").rpartition("/")
+            store = tensorstore.KvStore.open(f"{above}/").result()
+            if not any(store.read(mark).result().state == "value" for mark in METADATA):
+                break
+            self._store, self._address = store, f"{above}/"
+            self.inside = f"{unquote(name)}/{self.inside}".strip("/")
+
+    def _has(self, name: str) -> bool:
+        return self._store.read(name).result().state == "value"
+
+    def json(self, name: str) -> Any:
+        """The contents of a JSON file, None if it is absent. Raises :class:`InputError` if it is damaged."""
+        found = self._store.read(name).result()
+        if found.state != "value":
+            return None
+        try:
+            return json.loads(found.value)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{self.path}: {name} is damaged ({error})") from None
+
+    def array(self, name: str, driver: str, is_sparse: bool):
+        """Open an array for reading; a chunk that is absent is an error, or zero where ``is_sparse``."""
+        import tensorstore
+
+        spec: dict[str, Any] = {"driver": driver, "kvstore": self._address, "fill_missing_data_reads": is_sparse}
+        if driver == "neuroglancer_precomputed":
+            spec["scale_metadata"] = {"key": name}
+        elif name:
+            spec["kvstore"] = f"{self._address}{quote(name)}/"
+        opened = tensorstore.open(spec, open=True, read=True).result()
+        return opened[tensorstore.d[:].translate_to[0]]
+
+    def node(self, name: str = "") -> Node | None:
+        """The group or array of this name, None if there is none."""
+        prefix = f"{name}/" if name else ""
+        if (found := self.json(f"{prefix}zarr.json")) is not None:
+            shape = tuple(found["shape"]) if found.get("node_type") == "array" else None
+            return Node(name, "zarr3", found.get("attributes") or {}, shape, found.get("dimension_names"))
+        attributes = self.json(f"{prefix}.zattrs") or {}
+        if (found := self.json(f"{prefix}.zarray")) is not None:
+            return Node(name, "zarr", attributes, tuple(found["shape"]), attributes.get("_ARRAY_DIMENSIONS"))
+        if attributes or self._has(f"{prefix}.zgroup"):
+            return Node(name, "zarr", attributes, None)
+        if (found := self.json(f"{prefix}attributes.json")) is not None:
+            shape = tuple(found["dimensions"]) if "dimensions" in found else None
+            return Node(name, "n5", found, shape, found.get("axes"))
+        return None
+
+    def children(self, name: str = "") -> list[str]:
+        """Names of groups and arrays one level down, of folders or of what consolidated metadata list elsewhere."""
+        prefix = f"{name}/" if name else ""
+        if not is_remote(self.path):
+            folder = Path(unquote(urlsplit(self._address).path), name)
+            return sorted(
+                f"{prefix}{entry.name}" for entry in folder.iterdir() if entry.is_dir() and entry.name[0] != "."
+            )
+        listed = self.json(".zmetadata") or (self.json("zarr.json") or {}).get("consolidated_metadata") or {}
+        below = [key.removeprefix(prefix) for key in listed.get("metadata", ()) if key.startswith(prefix)]
+        return sorted({f"{prefix}{key.partition('/')[0]}" for key in below if key and not key.startswith(".")})
+
+    def arrays(self, name: str = "") -> list[str]:
+        """Names of all arrays below a group; levels of an image are left out in favour of the image."""
+        found = []
+        for child in self.children(name):
+            node = self.node(child)
+            if (node is not None and node.shape is not None) or (node is not None and has_image(node)):
+                found.append(child)
+            else:  # levels of N5 are s0, s1 ...
+                below = self.arrays(child)
+                found += [f"{child}/s0"] if f"{child}/s0" in below else below
+        return found
+
+
+def has_image(node: Node) -> bool:
+    """Whether a group is a multiscale image."""
+    return node.driver != "n5" and bool(node.attributes.get("ome", node.attributes).get("multiscales"))
