@@ -1,8 +1,6 @@
-"""The authors' weights as ours and back: ``python tools/convert_checkpoint.py -h``, also ``gpemsr-convert``."""
-
-import sys
+"""``python tools/convert_checkpoint.py``: the same as ``gpemsr-convert``."""
 
 from gpemsr.cli.convert import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""``python tools/count_parameters.py options/*.yml``: the same as ``gpemsr-parameters``."""
-
-import sys
+"""``python tools/count_parameters.py``: the same as ``gpemsr-parameters``."""
 
 from gpemsr.cli.parameters import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""Make LMDBs of HR and LR sections from an EM volume: ``python tools/create_em_lmdb.py -h`` (also ``gpemsr-lmdb``)."""
-
-import sys
+"""``python tools/create_em_lmdb.py``: the same as ``gpemsr-lmdb``."""
 
 from gpemsr.cli.lmdb import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""Fetch the files of the CREMI challenge: ``python tools/download_cremi.py -h`` (also ``gpemsr-download-cremi``)."""
-
-import sys
+"""``python tools/download_cremi.py``: the same as ``gpemsr-download-cremi``."""
 
 from gpemsr.cli.download_cremi import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
-"""Write a synthetic EM stack with the cells in it: ``python tools/make_phantom.py -h`` (also ``gpemsr-phantom``)."""
-
-import sys
+"""``python tools/make_phantom.py``: the same as ``gpemsr-phantom``."""
 
 from gpemsr.cli.phantom import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

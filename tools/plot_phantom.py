@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
 
+from gpemsr.benchmark.panels import panel_grid
+from gpemsr.benchmark.report.sections import overlay
 from gpemsr.errors import InputError, command
 from gpemsr.files import replaced
 from gpemsr.phantom.stack import make_phantom
 
-PANEL, GAP, LABEL = 280, 6, 20
-CREDIT = "EM data: FIB-25, FlyEM / Janelia, CC BY"
+CREDIT = "EM data: FIB-25, FlyEM / Janelia, CC BY (panels marked real); all others are synthetic."
 LIKE_FIB = {"jitter": 0.5, "drift": 0.3, "blur": 8.0, "dose": 250.0}
 
 
@@ -33,61 +32,36 @@ def main(argv: list[str] | None = None) -> int:
         real = tifffile.imread(arguments.fib25, key=arguments.section)
     except (OSError, IndexError, tifffile.TiffFileError) as error:
         raise InputError(f"{arguments.fib25} section {arguments.section}: cannot be read ({error})") from error
-    picture = draw(real, arguments.seed)
-    picture = picture.point([min(value // 6 * 6 + 3, 255) if value < 250 else 255 for value in range(256)] * 3)
     with replaced(arguments.out) as temporary:
-        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
-    print(f"{arguments.out}: {picture.width} x {picture.height}, {arguments.out.stat().st_size // 1000} kB")
+        draw(real, arguments.seed).savefig(temporary, pil_kwargs={"optimize": True})
+    print(f"{arguments.out}: {arguments.out.stat().st_size // 1000} kB")
     return 0
 
 
-def draw(real: np.ndarray, seed: int) -> Image.Image:
+def draw(real: np.ndarray, seed: int) -> Figure:
     """The picture: real and synthetic section at 10 nm, a section at 4 nm with its cells, consecutive sections."""
     fib = make_phantom((8, *real.shape), (10.0, 10.0, 10.0), seed, **LIKE_FIB).raw[4]
     stack = make_phantom((12, 640, 640), (40.0, 4.0, 4.0), seed)
-    y, x = 170, 170
-    view = slice(y, y + PANEL), slice(x, x + PANEL)
-    shown = stack.raw[(slice(4, 8), *view)]
-    rows = [
-        [
-            (f"FIB-25 (real), 10 nm, {real.shape[1] / 100:g} µm wide", _resize(real)),
-            ("phantom, 10 nm", _resize(fib)),
-            ("FIB-25 (real), zoom, 1 µm wide", _resize(real[60:160, 50:150])),
-            ("phantom, zoom, 1 µm wide", _resize(fib[30:130, 30:130])),
-        ],
-        [
-            ("phantom, 40 x 4 x 4 nm, 2.56 µm wide", _resize(stack.raw[4])),
-            (f"part of it, {0.004 * PANEL:.1f} µm wide", shown[0]),
-            ("zoom, 0.4 µm wide", _resize(shown[0, 120:220, 100:200])),
-            ("with its cells", overlay(shown[0], stack.ids[(4, *view)])),
-        ],
-        [(f"phantom, section {4 + k}, 40 nm apart", section) for k, section in enumerate(shown)],
-    ]
-    width, height = 4 * PANEL + 5 * GAP, 3 * (PANEL + LABEL) + 4 * GAP
-    canvas = Image.new("RGB", (width, height + LABEL), "white")
-    pen = ImageDraw.Draw(canvas)
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 13)
-    for row, panels in enumerate(rows):
-        for column, (label, panel) in enumerate(panels):
-            left, top = GAP + column * (PANEL + GAP), GAP + row * (PANEL + LABEL + GAP)
-            pen.text((left, top + 1), label, "black", font)
-            canvas.paste(Image.fromarray(panel).convert("RGB"), (left, top + LABEL))
-    pen.text((GAP, height), f"{CREDIT} (panels marked real); all others are synthetic.", "black", font)
-    return canvas
-
-
-def overlay(section: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """A section (y, x) uint8 tinted by cell in 12 colours: (y, x, 3) uint8."""
-    hue = (ids * 5 % 12) / 12
-    colour = 0.5 + 0.5 * np.cos(2 * np.pi * (hue[..., None] - np.array([0.0, 1 / 3, 2 / 3])))
-    tint = np.where(ids[..., None] > 0, 0.45 + 0.55 * colour, 0.75)
-    grey = np.where(ids > 0, section.astype(int) // 40 * 40 + 20, section)
-    return np.clip(grey[..., None] * tint * 1.15, 0, 255).astype(np.uint8)
-
-
-def _resize(section: np.ndarray) -> np.ndarray:
-    return np.asarray(Image.fromarray(section).resize((PANEL, PANEL), Image.Resampling.BICUBIC))
+    part = np.s_[170:450, 170:450]
+    sections = [section[part] for section in stack.raw[4:8]]
+    panels = {
+        f"FIB-25 (real), 10 nm, {real.shape[1] / 100:g} µm wide": real,
+        "phantom, 10 nm": fib,
+        "FIB-25 (real), zoom, 1 µm wide": real[60:160, 50:150],
+        "phantom, zoom, 1 µm wide": fib[30:130, 30:130],
+        "phantom, 40 x 4 x 4 nm, 2.56 µm wide": stack.raw[4],
+        "part of it, 1.1 µm wide": sections[0],
+        "zoom, 0.4 µm wide": sections[0][120:220, 100:200],
+        "with its cells": overlay(stack.ids[4][part], sections[0]),
+        **{f"phantom, section {4 + k}, 40 nm apart": section for k, section in enumerate(sections)},
+    }
+    figure, cells = panel_grid(len(panels), 1, 4, 2.9)
+    for (title, image), (axis,) in zip(panels.items(), cells, strict=True):
+        axis.set_title(title, fontsize=9)
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+    figure.supxlabel(CREDIT, fontsize=9)
+    return figure
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -1,8 +1,6 @@
 """``python tools/train_mmagic.py``: the same as ``gpemsr-train-mmagic``."""
 
-import sys
-
 from gpemsr.cli.train_mmagic import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpemsr.cli import exit_on_terminate, new_parser
 from gpemsr.errors import command
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-benchmark",
-        description="Super-resolve a test set with every method that an option file lists, score the results, and "
-        "write report.html, report.md, summary.csv and sections.csv. Rows that are finished are not done again.",
+    parse = new_parser(
+        "benchmark",
+        "Super-resolve a test set with every method that an option file lists, score the results, and write "
+        "report.html, report.md, summary.csv and sections.csv. Rows that are finished are not run again.",
     )
     parse.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/x8.yml")
     return parse
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gpemsr.benchmark.options import read_benchmark
     from gpemsr.benchmark.report import write_report
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the row's process ends too
+    exit_on_terminate()
     options = read_benchmark(arguments.opt)
     errors = Benchmark(options, arguments.opt).run()
     write_report(Path(options.out))

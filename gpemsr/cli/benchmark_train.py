@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 from collections.abc import Sequence
 
+from gpemsr.cli import exit_on_terminate, new_parser
 from gpemsr.errors import command
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-benchmark-train",
-        description="Train the methods that an option file lists, each for the same number of core-minutes: the time "
-        "of an iteration is measured first, then schedules are stretched. Trained methods are not trained again.",
+    parse = new_parser(
+        "benchmark-train",
+        "Train the methods that an option file lists, each for the same number of core-minutes: the time of an "
+        "iteration is measured first, then schedules are stretched. Trained methods are not trained again.",
     )
-    parse.add_argument(
-        "-opt", required=True, metavar="FILE", help="option file (YAML), as options/benchmark/train_fib25.yml"
-    )
+    text = "option file (YAML), as options/benchmark/train_fib25.yml"
+    parse.add_argument("-opt", required=True, metavar="FILE", help=text)
     return parse
 
 
@@ -30,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gpemsr.benchmark.budget_options import read_budget
     from gpemsr.benchmark.equal_budget import EqualBudget
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its trainings end too
+    exit_on_terminate()
     EqualBudget(read_budget(arguments.opt)).run()
     return 0
 

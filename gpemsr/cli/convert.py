@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from gpemsr.cli import new_parser
 from gpemsr.errors import InputError, command
 from gpemsr.files import sha256
 
 EXAMPLES = """examples:
-  say what a file is, and the network_g section that it fits:
+  say what a file is, and the network_g section that it matches:
     gpemsr-convert stage3_x8.pth
   convert it:
     gpemsr-convert stage3_x8.pth --out gpemsr_x8.pth
@@ -24,12 +25,11 @@ Conversion is not needed for training and testing: pretrain_network_g takes the 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-convert",
-        description="Recognise a checkpoint of the GPEMSR authors (stage I generator or discriminator, stage II "
-        "generator, stage III network; x8 and x16) and convert it to this package's key names, or back.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parse = new_parser(
+        "convert",
+        "Recognise a checkpoint of the GPEMSR authors (stage I generator or discriminator, stage II generator, "
+        "stage III network; x8 and x16) and convert it to this package's key names, or back.",
+        EXAMPLES,
     )
     parse.add_argument("file", type=Path, help="checkpoint, read without running code in it")
     parse.add_argument("--out", type=Path, metavar="FILE", help="file to write: {'params': weights, 'metadata': ...}")
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for input that does not fit)."""
+    """Run the command; returns the exit code (2 for bad input)."""
     arguments = parser().parse_args(argv)
     out = arguments.out
     if out is not None and out.exists() and not arguments.overwrite:
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     if out is not None and not out.absolute().parent.is_dir():
         raise InputError(f"{out}: no such folder")
     if arguments.options and not arguments.to_authors:
-        raise InputError("--options fits with --to-authors only")
+        raise InputError("--options is for --to-authors only")
     from gpemsr.checkpoints import authors, networks
     from gpemsr.checkpoints import files as checkpoint_files
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpemsr.cli import new_parser
 from gpemsr.errors import command
 
 FILES = ("sr.tif", "comparison.png", "results.md", "scores.csv")
@@ -15,10 +16,10 @@ FILES = ("sr.tif", "comparison.png", "results.md", "scores.csv")
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-demo",
-        description="Train the three stages of GPEMSR on most of a stack (without DATA: on a synthetic one), "
-        "super-resolve the last fifth of its sections, and compare with bicubic interpolation.",
+    parse = new_parser(
+        "demo",
+        "Train the three stages of GPEMSR on most of a stack (without DATA: on a synthetic one), super-resolve the "
+        "last fifth of its sections, and compare with bicubic interpolation.",
     )
     parse.add_argument("--data", type=Path, help="EM stack: TIFF, folder of images, HDF5, Zarr (default: a phantom)")
     parse.add_argument("--dataset", help="data set in an HDF5 or Zarr file")

@@ -11,13 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gpemsr.cli import new_parser
 from gpemsr.data.cremi import URL, download, file_names
 from gpemsr.errors import command
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(prog="gpemsr-download-cremi", description=__doc__.split("\n\n", 1)[1])
+    parse = new_parser("download-cremi", __doc__.split("\n\n", 1)[1])
     samples = "A, B, C (training), A+, B+, C+ (test), train, test or all (default train)"
     parse.add_argument("samples", nargs="*", metavar="SAMPLE", help=samples)
     parse.add_argument("--out", type=Path, default=Path("cremi"), help="folder for the files (default cremi)")

@@ -11,6 +11,7 @@ from typing import Any
 from gpemsr import compat, register
 from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.inputs import check_inputs
+from gpemsr.cli import new_parser
 from gpemsr.errors import command
 from gpemsr.options.check import check_options
 from gpemsr.options.read import override, read_options, resolved_text
@@ -22,9 +23,9 @@ with compat.importable_basicsr():  # here, not in a function, so that spawned da
 
 def _parser(is_train: bool) -> argparse.ArgumentParser:
     """Build the parser with BasicSR's flags, which BasicSR parses again."""
-    parser = argparse.ArgumentParser(
-        prog=f"gpemsr-{'train' if is_train else 'test'}",
-        description=f"{'Train' if is_train else 'Test'} with BasicSR what an option file describes. Results go to "
+    parser = new_parser(
+        "train" if is_train else "test",
+        f"{'Train' if is_train else 'Test'} with BasicSR what an option file describes. Results go to "
         f"{'experiments/ and tb_logger/' if is_train else 'results/'} below the working directory.",
     )
     parser.add_argument("-opt", required=True, metavar="FILE", help="option file (YAML)")

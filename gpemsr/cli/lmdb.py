@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from gpemsr.cli import new_parser
 from gpemsr.data.degradations import DEGRADATIONS
 from gpemsr.data.grey_values import RANGE_HELP, parse_range
 from gpemsr.errors import InputError, command
@@ -26,12 +27,11 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-lmdb",
-        description="Make LMDBs of the HR sections of an EM volume and of the LR sections made from them. "
+    parse = new_parser(
+        "lmdb",
+        "Make LMDBs of the HR sections of an EM volume and of the LR sections made from them. "
         "Writes <out>/<name>[_<split>]_hr.lmdb and <out>/<name>[_<split>]_lr_x<scale>.lmdb.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        EXAMPLES,
     )
     parse.add_argument(
         "input",

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpemsr.cli import new_parser
 from gpemsr.errors import InputError, command
 
 COLUMNS = ("name", "network", "scale", "learned", "all")
@@ -13,10 +14,10 @@ COLUMNS = ("name", "network", "scale", "learned", "all")
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-parameters",
-        description="Print a table of the networks that option files describe: name, type, scale, learned parameters, "
-        "and all parameters, frozen ones too. Weights are neither read nor downloaded.",
+    parse = new_parser(
+        "parameters",
+        "Print a table of the networks that option files describe: name, type, scale, learned parameters, and all "
+        "parameters, frozen ones too. Weights are neither read nor downloaded.",
     )
     parse.add_argument("files", nargs="+", metavar="FILE", help="option file (YAML)")
     return parse
@@ -47,7 +48,7 @@ def row(file: str) -> tuple[str, ...]:
     options = read_options(file)
     section = options.get("network_g")
     if not isinstance(section, Mapping) or "type" not in section:
-        raise InputError(f"{file}: network_g is missing: a network with its type fits")
+        raise InputError(f"{file}: network_g is missing: expected a network with its type")
     register()
     net = build(section, file)
     counts = [count_parameters(net, learned_only) for learned_only in (True, False)]
@@ -59,7 +60,7 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     """The network of a ``network_g`` section without published weights and, where it can do without, without memory.
 
     Raises:
-        InputError: an option does not fit.
+        InputError: an option is wrong.
     """
     from basicsr.utils.registry import ARCH_REGISTRY
 

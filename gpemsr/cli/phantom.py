@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from gpemsr.cli import new_parser
 from gpemsr.errors import InputError, command
 
 EXAMPLES = """examples:
@@ -20,12 +21,8 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-phantom",
-        description="Write a synthetic EM stack of neural tissue. The same options give the same stack.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Write a synthetic EM stack of neural tissue. The same options give the same stack."
+    parse = new_parser("phantom", text, EXAMPLES)
     parse.add_argument("raw", nargs="?", type=Path, help="TIFF stack to write (uint8, voxel size in its metadata)")
     parse.add_argument("--ids", type=Path, help="TIFF stack of the cells (uint32; 0 = membrane or between cells)")
     parse.add_argument("--hdf5", type=Path, help="HDF5 of both: volumes/raw, volumes/labels/neuron_ids, resolution")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gpemsr.cli import new_parser
 from gpemsr.compat import flush_denormals, mmengine_without_cuda, silence_known_warnings
 from gpemsr.errors import InputError, command
 
@@ -16,32 +17,22 @@ EXAMPLES = """examples:
   gpemsr-train-mmagic configs/gpemsr/gpemsr_x8.py --resume
   gpemsr-train-mmagic configs/gpemsr/gpemsr_x8.py --validate work_dirs/gpemsr_x8/net_g_latest.pth
 
-A config is Python: reading one runs it. Take configs, and checkpoints to resume from, only from who you trust.
+A config is Python: reading one runs it. Take configs, and checkpoints to resume from, only from people whom you trust.
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-train-mmagic",
-        description="Train stage III with MMagic and mmengine's Runner. Results go to the work folder.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    text = "Train stage III with MMagic and mmengine's Runner. Results go to the work folder."
+    parse = new_parser("train-mmagic", text, EXAMPLES)
     parse.add_argument("config", type=Path, help="config file (Python), such as configs/gpemsr/gpemsr_x8.py")
     parse.add_argument("--work-dir", type=Path, metavar="DIR", help="work folder (default work_dirs/<config>)")
     parse.add_argument("--resume", action="store_true", help="go on from the work folder's last checkpoint")
-    parse.add_argument(
-        "--validate", type=Path, metavar="FILE", help="only validate the weights of a net_g_*.pth, ours or BasicSR's"
-    )
+    text = "only validate the weights of a net_g_*.pth, ours or BasicSR's"
+    parse.add_argument("--validate", type=Path, metavar="FILE", help=text)
     parse.add_argument("--param-key", default="params", metavar="KEY", help="with --validate: or params_ema")
-    parse.add_argument(
-        "--cfg-options",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="values that replace the config's, dotted keys",
-    )
+    text = "values that replace the config's, dotted keys"
+    parse.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help=text)
     parse.add_argument("--check", action="store_true", help="only check the config")
     parse.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher")
     parse.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -50,10 +41,10 @@ def parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for input that does not fit)."""
+    """Run the command; returns the exit code (2 for bad input)."""
     arguments = parser().parse_args(argv)
     if arguments.resume and arguments.validate:
-        raise InputError("--resume fits training; --validate takes the weights of its file")
+        raise InputError("--resume is for training; --validate takes the weights of its file")
     try:
         from gpemsr.mmagic.checks import check_config
     except ImportError as error:
@@ -98,7 +89,7 @@ def read_config(file: Path, options: Sequence[str]) -> Any:
     from mmengine.config import Config, DictAction
 
     if not file.is_file():
-        raise InputError(f"{file}: no such file; a config such as configs/gpemsr/gpemsr_x8.py fits")
+        raise InputError(f"{file}: no such file; expected a config such as configs/gpemsr/gpemsr_x8.py")
     try:
         config = Config.fromfile(str(file))
     except Exception as error:  # a config is code: it may raise anything
@@ -107,7 +98,7 @@ def read_config(file: Path, options: Sequence[str]) -> Any:
     replace.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     for entry in options:
         if "=" not in entry:
-            raise InputError(f"--cfg-options {entry}: key=value fits, e.g. train_cfg.max_iters=1000")
+            raise InputError(f"--cfg-options {entry}: expected key=value, such as train_cfg.max_iters=1000")
     config.merge_from_dict(replace.parse_args(["--cfg-options", *options] if options else []).cfg_options)
     return config
 
