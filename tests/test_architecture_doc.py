@@ -14,6 +14,13 @@ def test_the_rooms_are_the_folders():
     assert rooms == {path.parent.name for path in (CHECKOUT / "gpemsr").glob("*/__init__.py")}
 
 
+def test_the_files_to_change_exist():
+    table = PAGE.partition("## Where to change what")[2].partition("\n## ")[0]
+    files = re.findall(r"`([\w/]+\.py)`", table)
+    assert len(files) >= 9
+    assert [file for file in files if not (CHECKOUT / file).is_file()] == []
+
+
 def test_the_types_of_the_walk_exist_and_are_few():
     types = re.findall(r"^\| \d+ \| `([\w.]+)\.(\w+)`", PAGE, re.MULTILINE)
     assert 0 < len(types) <= 9

@@ -14,10 +14,7 @@ from gpemsr.options.schema import IOBackend, NonNegativeInt, OptionSection, Posi
 from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS
 
 Name = Annotated[str, Field(min_length=1, max_length=60)]
-Oracle = Literal["true_codes", "reference", "true_reference"]
 HR = "hr"  # the row of the HR sections themselves
-IMAGE_ORACLES = ("reference", "true_reference")  # the prior's image is the result
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class TestSet(OptionSection):
@@ -32,7 +29,6 @@ class Method(OptionSection):
     """A row: a network, by an option file of its training or test, and its weights.
 
     Attributes:
-        name: in the report.
         options: of which ``network_g`` and ``num_frame`` are used.
         weights: a checkpoint; null for a network that learns nothing.
         trainings: records of ``gpemsr-benchmark-train``, to report what training took.
@@ -45,7 +41,7 @@ class Method(OptionSection):
     options: str
     weights: str | None = None
     trainings: list[str] = []
-    oracle: Oracle | None = None
+    oracle: Literal["true_codes", "reference", "true_reference"] | None = None
 
 
 class Segmenter(OptionSection):
@@ -62,12 +58,8 @@ class Segmentation(OptionSection):
     Attributes:
         ids: labels of the volume that the test set was cut from: TIFF, or HDF5 with ``ids_dataset``.
         labels: ``neurons``, instance ids in 3-D; ``membranes``, membranes (0) of each section by itself.
-        ids_dataset: their data set in an HDF5 file.
         sections: first section of the test set that is segmented and the one after the last; all by default.
-        segmenters: the networks.
-        fragments: ``2d``, a watershed of each section, or ``3d``.
-        seed_distance: least distance of the watershed's seeds, voxels.
-        thresholds: of the agglomeration; the best one is taken for each row.
+        fragments, seed_distance, thresholds: of :class:`~gpemsr.segmentation.agglomeration.Agglomeration`.
     """
 
     ids: str
@@ -77,7 +69,7 @@ class Segmentation(OptionSection):
     segmenters: Annotated[list[Segmenter], Field(min_length=1)]
     fragments: Literal["2d", "3d"] = "2d"
     seed_distance: PositiveInt = SEED_DISTANCE
-    thresholds: Annotated[list[Fraction], Field(min_length=1)] = list(THRESHOLDS)
+    thresholds: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)] = list(THRESHOLDS)
 
 
 class BenchmarkOptions(OptionSection):
@@ -91,9 +83,6 @@ class BenchmarkOptions(OptionSection):
         scale: HR over LR size.
         out: folder of the results.
         threads: CPU threads of each row.
-        data: the test set.
-        methods: the rows.
-        segmentation: null for none.
     """
 
     name: Name

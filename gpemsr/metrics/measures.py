@@ -43,6 +43,13 @@ MEASURES = {
     "frc_nm": Measure("FRC resolution", "nm", False, 1),
     "lr_rmse": Measure("LR consistency", "grey levels", False, 2),
 }
+SEGMENTATION = {  # of a segmentation of a stack, as gpemsr.segmentation and score_segmentation name them
+    "voi_split": Measure("VOI split", "bits", False, 3),
+    "voi_merge": Measure("VOI merge", "bits", False, 3),
+    "voi": Measure("VOI sum", "bits", False, 3),
+    "adapted_rand": Measure("Adapted Rand", "", False, 3),
+    "membrane_f1": Measure("Membrane F1", "", True, 3),
+}
 SHORTEST_SIDE = {"ms_ssim": 161, "haarpsi": 16, "lpips": 31}
 ALEXNET = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.url
 

@@ -61,11 +61,6 @@ class Row(Record):
         """The name, and what kind of row it is unless it is a method."""
         return self.name + SUFFIXES.get(self.kind, "")
 
-    def one_object(self, segmenter: str) -> bool:
-        """Whether a segmenter merged everything into one object, which splits nothing."""
-        split = self.segmentation.get(segmenter, {}).get("voi_split")
-        return split is not None and abs(split) < 1e-9
-
 
 class Benchmark(Record):
     """What the rows have in common, and the rows in the order of the option file.

@@ -12,10 +12,9 @@ from scipy import stats
 
 from gpemsr.benchmark.report.results import Benchmark, Row
 from gpemsr.files import replaced
-from gpemsr.metrics.measures import MEASURES
+from gpemsr.metrics.measures import MEASURES, SEGMENTATION
 
 BICUBIC = "bicubic"  # slug of the row that needs no training
-SEGMENTATION = ("threshold", "voi_split", "voi_merge", "voi", "adapted_rand", "membrane_f1")
 
 
 class Difference(NamedTuple):
@@ -126,5 +125,6 @@ def summary_line(scores: Scores, row: Row) -> dict:
         ends = {"": gap.mean, "_low": gap.low, "_high": gap.high, "_from": gap.baseline}
         line |= {f"{name}_difference{end}": value for end, value in ends.items()}
     for segmenter in scores.benchmark.segmenters:
-        line |= {f"{segmenter}_{key}": row.segmentation.get(segmenter, {}).get(key) for key in SEGMENTATION}
+        found = row.segmentation.get(segmenter, {})
+        line |= {f"{segmenter}_{key}": found.get(key) for key in ("threshold", *SEGMENTATION)}
     return line

@@ -110,10 +110,8 @@ def plot_overlays(benchmark: Benchmark, segmenter: str, grey: np.ndarray, labels
     for row in benchmark.finished("hr", "method", "oracle"):
         if row.slug in labels:
             rand = row.segmentation.get(segmenter, {}).get("adapted_rand")
-            scores = ["one object"] if row.one_object(segmenter) else []
-            scores += [] if rand is None else [f"adapted Rand {rand:.3f}"]
             title = f"{row.name}, segmented" if row.kind == "hr" else shown_name(row)
-            panels.append((f"{title}\n{', '.join(scores)}", labels[row.slug]))
+            panels.append((f"{title}\nadapted Rand {number(rand, 3)}", labels[row.slug]))
     figure, cells = panel_grid(len(panels), 1, 4, CELL, grey.shape[0] / grey.shape[1])
     for (title, ids), (axis,) in zip(panels, cells, strict=True):
         axis.set_title(title, fontsize=9.5)

@@ -11,18 +11,11 @@ import pandas as pd
 
 from gpemsr.benchmark.report.results import Benchmark, Row
 from gpemsr.benchmark.report.scores import Scores
-from gpemsr.metrics.measures import MEASURES, Measure
+from gpemsr.metrics.measures import MEASURES, SEGMENTATION, Measure
 
 DASH = "–"
 COMPARED = ("psnr", "ssim", "frc_nm")  # measures whose differences the report shows; the CSV file has all
-SEGMENTATION = {
-    "voi_split": "VOI split ↓",
-    "voi_merge": "VOI merge ↓",
-    "voi": "VOI sum ↓",
-    "adapted_rand": "Adapted Rand ↓",
-    "membrane_f1": "Membrane F1 ↑",
-}
-JUDGED = {"voi": "min", "adapted_rand": "min", "membrane_f1": "max"}  # splits or merges alone say nothing
+UNJUDGED = ("voi_split", "voi_merge")  # one of them is best where all is merged, or nothing
 MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
 PREFIXES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1, ""))
 
@@ -124,7 +117,7 @@ def difference_table(scores: Scores) -> Table:
             if gap is not None:
                 text = ("+" if gap.mean > 0 else "") + number(gap.mean, digits)
             if gap is not None and gap.low is not None and gap.high is not None:
-                text += f" [{_bound(gap.low, digits)}, {_bound(gap.high, digits)}]"
+                text += f" [{number(gap.low, digits)}, {number(gap.high, digits)}]"
                 clear = min(sign * gap.low, sign * gap.high) > 0
             cells.append(cell(text, clear))
             against.append(escape(names[gap.baseline]) if gap else DASH)
@@ -176,13 +169,13 @@ def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
     figures = pd.DataFrame([row.segmentation[segmenter] for row in rows], dtype=float)
     methods = [row.kind == "method" for row in rows]
     columns = {"Method": [escape(row.label) for row in rows]}
-    for key, title in SEGMENTATION.items():
+    for key, measure in SEGMENTATION.items():
         if key in figures and figures[key].notna().any():
-            shown = [number(value, 3) for value in figures[key]]
-            judged = key in JUDGED and sum(methods) > 1
-            best = number(figures[key][methods].agg(JUDGED[key]), 3) if judged else None
+            shown = [number(value, measure.digits) for value in figures[key]]
+            compared = figures[key][methods] if key not in UNJUDGED and sum(methods) > 1 else pd.Series(dtype=float)
+            best = number(compared.max() if measure.higher_is_better else compared.min(), measure.digits)
             marks = [method and text == best for text, method in zip(shown, methods, strict=True)]
-            columns[title] = [cell(text, mark) for text, mark in zip(shown, marks, strict=True)]
+            columns[heading(measure)] = [cell(text, mark) for text, mark in zip(shown, marks, strict=True)]
     columns["Threshold"] = [DASH if pd.isna(value) else f"{value:g}" for value in figures["threshold"]]
     names = benchmark.sections[slice(*benchmark.segmented)] if benchmark.segmented else []
     where = f" in {len(names)} sections, {names[0]} to {names[-1]}," if len(names) > 1 else ""
@@ -192,8 +185,7 @@ def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
         f"VOI on this annotation. {segmenter} was trained on HR sections: a row is judged by how well that network "
         "understands it. ↓ lower is better; the best method is bold, the HR sections are the reference."
     )
-    notes = [f"{row.label}: everything is one object." for row in rows if row.one_object(segmenter)]
-    return Table(f"Segmentation with {segmenter}", caption, pd.DataFrame(columns), notes)
+    return Table(f"Segmentation with {segmenter}", caption, pd.DataFrame(columns))
 
 
 def tables(scores: Scores) -> list[Table]:
@@ -203,8 +195,3 @@ def tables(scores: Scores) -> list[Table]:
     if len(scores.methods) > 1:
         made.insert(1, difference_table(scores))
     return made + [t for segmenter in benchmark.segmenters if (t := segmentation_table(benchmark, segmenter))]
-
-
-def _bound(value: float, digits: int) -> str:
-    """An end of an interval, with one digit more where its side of 0 would not be visible."""
-    return number(value, digits + (round(value, digits) == 0))
