@@ -116,7 +116,7 @@ class Benchmark:
         if process.exitcode or known.get("of") != of:
             code = process.exitcode or 0
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            known = {**row, "error": f"its process ended by {how}; too little memory?"}
+            known = {**row, "error": f"its process ended with {how}; out of memory?"}
             file.parent.mkdir(exist_ok=True)
             with replaced(file) as temporary:
                 temporary.write_text(json.dumps(known, indent=1))

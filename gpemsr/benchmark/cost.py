@@ -31,7 +31,7 @@ def count_macs(function: Callable, *args: Any) -> int:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes that were taken at most: by this process since its start, libraries included, or of the GPU by torch."""
+    """Peak memory in bytes: of this process since its start, libraries included, or of torch on the GPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -39,7 +39,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _formulas() -> dict[Any, Callable[..., int]]:
-    """What PyTorch's counter takes for 0: one operation of a multiply-accumulate is its product, the other its sum."""
+    """Operators that PyTorch's counter counts as 0; a multiply-accumulate is two operations."""
     aten = torch.ops.aten
     return {
         torch.ops.torchvision.deform_conv2d: _deform_conv_flop,

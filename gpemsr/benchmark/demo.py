@@ -99,7 +99,7 @@ class Demo:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--out {self.out}: no folder can be made there ({error.strerror})") from None
+            raise InputError(f"--out {self.out}: the folder cannot be created ({error.strerror})") from None
         data = self.data or write_phantom(self.out / "data" / "phantom.tif")
         with open_volume(data, self.dataset, self.voxel_size) as volume:
             numbers = [volume.numbers[i] for i in range(0, volume.shape[0], self.every)][:MAX_SECTIONS]

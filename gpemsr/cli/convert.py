@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             options = _network_options(loaded, arguments.options)
             converted = authors.to_authors(options, state)
             options = networks.complete(options)
-            print(f"{arguments.file}: our {authors.describe(options)}, every key fits")
+            print(f"{arguments.file}: our {authors.describe(options)}, every key matches")
         else:
             options, converted = _from_authors(arguments, state)
     except InputError as error:
@@ -92,7 +92,7 @@ def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dic
 
     comparison = authors.compare(state)
     options = comparison.options
-    print(f"{arguments.file}: the authors' {authors.describe(options)}, every key fits")
+    print(f"{arguments.file}: the authors' {authors.describe(options)}, every key matches")
     if comparison.unused:
         modules = ", ".join(modules_of(comparison.unused))
         print(f"{len(comparison.unused)} of {len(state)} entries are left out, layers that they never use: {modules}")

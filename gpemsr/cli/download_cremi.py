@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--padded", action="store_true", help="the versions with more context around them")
     parse.add_argument("--url", default=URL, help=f"where the files are (default {URL})")
     parse.add_argument("--sha256", type=Path, metavar="FILE", help="checksums, in lines as sha256sum writes them")
-    parse.add_argument("--retries", type=int, default=5, help="tries after one that brought nothing (default 5)")
+    parse.add_argument("--retries", type=int, default=5, help="attempts after one that transferred nothing (default 5)")
     return parse
 
 

@@ -61,7 +61,7 @@ def download(names: list[str], out: Path, url: str = URL, sums: Path | None = No
 
     Args:
         sums: file with the checksums that they must have, as :func:`read_checksums` reads it.
-        retries: how many tries in a row may bring nothing.
+        retries: how many attempts in a row may transfer nothing.
 
     Raises:
         InputError: a bad argument, or what :func:`fetch` raises.
@@ -74,7 +74,7 @@ def download(names: list[str], out: Path, url: str = URL, sums: Path | None = No
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error})") from error
+        raise InputError(f"{out}: cannot be created ({error})") from error
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"
         for name in names:
@@ -85,12 +85,12 @@ def download(names: list[str], out: Path, url: str = URL, sums: Path | None = No
 def fetch(session: requests.Session, url: str, path: Path, checksum: str | None = None, retries: int = 5) -> str:
     """Bring the file at ``url`` to ``path`` and say so; one that is already there is verified and not fetched again.
 
-    What has come so far is in ``<path>.part``; ``path`` itself appears when all of it is verified. Its SHA-256 is
+    A partial download is ``<path>.part``; ``path`` itself appears when all of it is verified. Its SHA-256 is
     recorded in ``<path>.sha256``, and later compared with that.
 
     Args:
         checksum: its SHA-256 in hexadecimal, if known.
-        retries: how many tries in a row may bring nothing.
+        retries: how many attempts in a row may transfer nothing.
 
     Raises:
         InputError: the server has no such file or cannot be reached, the disk is full, or the file fails a check.
@@ -131,7 +131,7 @@ def _transfer(session: requests.Session, url: str, part: Path, retries: int) -> 
         now = _size(part)
         failures = 0 if now > before else failures + 1
         if failures > retries:
-            raise InputError(f"{url}: not fetched ({reason}); run the command again to go on from {now} bytes")
+            raise InputError(f"{url}: not fetched ({reason}); run the command again to continue from {now} bytes")
         if failures:
             time.sleep(min(0.5 * 2**failures, 30))
 
@@ -152,7 +152,7 @@ def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -
         if code == 200:  # from the start, whatever was asked for
             have = 0
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise InputError(f"{url}: the server sends another part than was asked for; delete {part} to start over")
+            raise InputError(f"{url}: the server does not send the requested part; delete {part} to start over")
         try:
             with (
                 open(part, "ab" if have else "wb") as file,
@@ -163,7 +163,7 @@ def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -
         except requests.RequestException:
             raise
         except OSError as error:
-            raise InputError(f"{part}: cannot be written ({error}); run the command again to go on") from error
+            raise InputError(f"{part}: cannot be written ({error}); run the command again to continue") from error
     return total is None or _size(part) == total
 
 

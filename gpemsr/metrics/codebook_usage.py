@@ -1,4 +1,4 @@
-"""How well a codebook is used: counts of the codes chosen lately."""
+"""How well a codebook is used: counts of the codes chosen recently."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class CodebookUsage:
         return torch.special.entr(p).sum().exp()
 
     def dead(self) -> torch.Tensor:
-        """Indices of the codes that were chosen lately less than a thirtieth as often as the average code."""
+        """Indices of the codes chosen recently less than a thirtieth as often as the average code."""
         return self._is_dead().nonzero().flatten()
 
     def num_dead(self) -> torch.Tensor:
-        """How many :meth:`dead` gives, as a float scalar on the device, which is not waited for."""
+        """The number of :meth:`dead` codes, as a float scalar on the device, which is not waited for."""
         return self._is_dead().sum(dtype=self.counts.dtype)
 
     def _is_dead(self) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Fourier ring correlation of a super-resolved section with the HR section, and the resolution that it gives."""
+"""Fourier ring correlation of a super-resolved section with the HR section, and the resolution that follows."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class RingCorrelation:
         """The finest detail in nm that the sections share, by the 1/7 criterion.
 
         It is the inverse of the frequency where the curve first falls below 1/7, linearly interpolated: the Nyquist
-        limit of two pixels where it never does, the shorter side of the sections where it is below from the start,
-        as no detail that fits in is shared.
+        limit of two pixels if it never does, the shorter side of the sections if it is below from the start.
         """
         below = np.flatnonzero(self.correlation < THRESHOLD)
         if not len(below):
@@ -48,15 +47,15 @@ class RingCorrelation:
 def ring_correlation(image: np.ndarray, reference: np.ndarray, pixel_size: float = 1.0) -> RingCorrelation:
     """Correlate two sections over rings of their Fourier transforms, as wide as one cycle over the shorter side.
 
-    The mean is taken off and the sections are tapered to zero over an eighth at each border (Tukey), since a section
-    does not go on periodically.
+    The mean is subtracted and the sections are tapered to zero over an eighth at each border (Tukey), because a
+    section is not periodic.
 
     Args:
         image, reference: (y, x) of one size, any range; contrast and brightness do not matter.
         pixel_size: nm.
     """
     if image.shape != reference.shape or image.ndim != 2 or min(image.shape) < 2:
-        raise ValueError(f"sections of {image.shape} and {reference.shape} pixels: two of one size (y, x) fit")
+        raise ValueError(f"sections of {image.shape} and {reference.shape} pixels: expected two of one size (y, x)")
     height, width = image.shape
     window = np.outer(*(windows.tukey(size, 2 * TAPER, sym=False) for size in (height, width)))
     a, b = (fft.fft2((x - x.mean(dtype=np.float64)) * window) for x in (image, reference))

@@ -129,7 +129,7 @@ def measure_section(
 
 
 def _lr_rmse(sr: np.ndarray, lq: np.ndarray, scale: int, kind: Kind) -> float:
-    """Root mean square in grey levels of what the LR section made from ``sr``, as ``lq`` from HR, is off by."""
+    """Root mean square difference in grey levels between ``lq`` and the LR section made from ``sr`` in the same way."""
     again = np.round(degrade(sr / np.float32(255), scale, kind) * 255)
     return float(np.sqrt(np.mean((again - lq.astype(float)) ** 2)))
 
@@ -156,5 +156,5 @@ def _lpips_network() -> torch.nn.Module:
     import lpips
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it calls torchvision as one did before version 0.13
+        warnings.simplefilter("ignore")  # it calls torchvision as before version 0.13
         return lpips.LPIPS(net="alex", verbose=False)

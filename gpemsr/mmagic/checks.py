@@ -31,12 +31,12 @@ KEYS = {
 
 
 def check_config(config: Mapping[str, Any], file: str, is_train: bool) -> None:
-    """Refuse a config whose network, losses, checkpoints or data are not known to fit.
+    """Refuse a config whose network, losses, checkpoints or data do not match.
 
     Other models than :class:`~gpemsr.mmagic.editor.GPEMSREditor` and other data sets than ours are left alone.
 
     Raises:
-        InputError: one line with file, key (dotted), value and what fits.
+        InputError: one line with file, key (dotted), value and what is expected.
     """
     top = Place(file)
     datasets = {}
@@ -84,7 +84,7 @@ def _check_editor(
 
 
 def _under_our_keys(options: Mapping[str, Any]) -> None:
-    """Check what BasicSR's model does, and name the config's key where it does not fit."""
+    """Check what BasicSR's model does, and name the config's key in the message."""
     try:
         GPEMSRModel.check_options(options)
     except ValueError as error:

@@ -25,8 +25,8 @@ def to_8bit(img: torch.Tensor) -> torch.Tensor:
 class GPEMSREditor(BaseEditModel):
     """GPEMSR with a frozen prior, trained by a pixel loss and a contextual loss, as ``GPEMSRModel`` is in BasicSR.
 
-    Images go in as they come out of our data sets, float32 in [0, 1]. Predictions (``pred_img``) and the HR
-    sections beside them (``gt_img``) are 8 bit values, 0 to 255, which is what MMagic's metrics and visualisers
+    Images go in as they come out of our data sets, float32 in [0, 1]. Predictions (``pred_img``) and their
+    HR sections (``gt_img``) are 8-bit values, 0 to 255, which is what MMagic's metrics and visualisers
     expect. Sections are encoded once while the windows of a validation slide along a stack.
 
     Args:
@@ -81,7 +81,7 @@ class GPEMSREditor(BaseEditModel):
         return self
 
     def forget_sections(self, *_: Any) -> None:
-        """Encode sections anew, for the weights may have changed."""
+        """Drop the encoded sections, as the weights may have changed."""
         self.sliding_window = SlidingWindow(self.generator)
 
     def forward_train(
@@ -98,7 +98,7 @@ class GPEMSREditor(BaseEditModel):
     def forward_inference(
         self, inputs: torch.Tensor, data_samples: DataSample | None = None, **kwargs: Any
     ) -> DataSample:
-        """Results of windows (b, t, 1, h, w): ``pred_img`` (b, 1, r*h, r*w), 8 bit; ``gt_img`` becomes 8 bit too."""
+        """Results of windows (b, t, 1, h, w): ``pred_img`` (b, 1, r*h, r*w), 8-bit; ``gt_img`` becomes 8-bit too."""
         result = torch.cat([self.reconstruct(window) for window in inputs])
         if data_samples is not None and "gt_img" in data_samples:
             data_samples.set_tensor_data({"gt_img": to_8bit(data_samples.gt_img)})

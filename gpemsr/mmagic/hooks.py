@@ -26,7 +26,7 @@ class BasicSRCheckpointHook(Hook):
     """Write ``net_g_<iteration>.pth`` whenever the Runner saves, and ``net_g_latest.pth`` at the end.
 
     They hold tensors alone: ``params`` and, with an ``EMAHook``, ``params_ema``. BasicSR's options take them as
-    ``path.pretrain_network_g``. The Runner's own checkpoint holds what else resuming needs.
+    ``path.pretrain_network_g``. Resuming needs the Runner's own checkpoint.
     """
 
     priority = "LOW"  # after EMAHook, which puts its weights into the checkpoint

@@ -13,7 +13,7 @@ from mmagic.registry import METRICS
 
 @METRICS.register_module()
 class BasicSRMetrics(BaseSampleWiseMetric):
-    """Metrics of BasicSR's registry, of 8 bit images, averaged over each volume and then over the volumes.
+    """Metrics of BasicSR's registry, of 8-bit images, averaged over each volume and then over the volumes.
 
     These are the figures that BasicSR's video validation logs.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-OUTSIDE = 1e4  # "distance" where it is not known
+OUTSIDE = 1e4  # distance where it is unknown
 Box = tuple[slice, ...]
 
 

@@ -45,7 +45,7 @@ def agglomerate(
         segmentations = waterz.agglomerate(affinities, thresholds, fragments=merged, scoring_function=MEAN_AFFINITY)
     for _ in thresholds:
         with silent_stdout():
-            labels = next(segmentations).copy()  # waterz goes on in the same array
+            labels = next(segmentations).copy()  # waterz reuses the array
         yield labels
 
 

@@ -25,10 +25,10 @@ def predict_affinities(
     neighbours, and its own part is kept. Memory is that of one block with its context.
 
     Args:
-        net: (b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x); put in eval mode for the while.
+        net: (b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x); put in eval mode meanwhile.
         raw: (z, y, x) in [0, 1].
         block: z, y, x of a block.
-        context: voxels around it on each side, at most; half of what the network sees makes seams vanish.
+        context: voxels around it on each side, at most; half of the receptive field leaves no seams.
 
     Returns:
         (3, z, y, x) float32 in [0, 1].

@@ -12,9 +12,9 @@ STDOUT = 1
 
 @contextlib.contextmanager
 def silent_stdout() -> Iterator[None]:
-    """Drop what the process prints, by Python or not, for the while; that is true of all of its threads.
+    """Drop what the process prints in this block, from Python or not, in all of its threads.
 
-    What Python held back is written before.
+    Python's buffered output is written first.
     """
     if sys.stdout is not None:
         sys.stdout.flush()

@@ -27,10 +27,10 @@ def workdir(tmp_path, monkeypatch) -> Path:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("VQGAN", "the authors' stage I generator, every key fits"),
-        ("PatchDiscriminator", "the authors' stage I discriminator, every key fits"),
-        ("LatentIndexer-x16", "the authors' stage II generator x16, every key fits"),
-        ("GPEMSR-x8", "the authors' stage III network x8, every key fits"),
+        ("VQGAN", "the authors' stage I generator, every key matches"),
+        ("PatchDiscriminator", "the authors' stage I discriminator, every key matches"),
+        ("LatentIndexer-x16", "the authors' stage II generator x16, every key matches"),
+        ("GPEMSR-x8", "the authors' stage III network x8, every key matches"),
     ],
 )
 def test_says_what_a_file_is_and_its_network_options(name, said, capsys):

@@ -27,7 +27,7 @@ def test_networks_that_need_values_while_they_are_built_are_counted_too(tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "a"}, "network_g is missing: a network with its type fits"),
+        ({"name": "a"}, "network_g is missing: expected a network with its type"),
         ({"network_g": {"type": "SectionEDSRR"}}, "did you mean SectionEDSR"),
         (
             {"network_g": {"type": "SectionEDSR", "num_blok": 3}},

@@ -51,8 +51,8 @@ def test_weights_to_validate_that_are_not_there_are_refused(run):
 
 def test_a_config_that_is_not_there_is_refused(capsys, tmp_path):
     assert main([str(tmp_path / "absent.py")]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path}/absent.py: no such file; a config such as " + (
-        "configs/gpemsr/gpemsr_x8.py fits\n"
+    assert capsys.readouterr().err == f"error: {tmp_path}/absent.py: no such file; expected a config such as " + (
+        "configs/gpemsr/gpemsr_x8.py\n"
     )
 
 

@@ -38,7 +38,7 @@ CROPS = (
 
 
 class Picture(NamedTuple):
-    """A figure, the name of its file in ``figures/``, and what is said of it."""
+    """A figure, the name of its file in ``figures/``, and its caption."""
 
     name: str
     title: str

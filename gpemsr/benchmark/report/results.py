@@ -1,4 +1,4 @@
-"""What a benchmark left in its folder: ``benchmark.json`` and ``rows/<slug>/row.json``."""
+"""The results in the folder of a benchmark: ``benchmark.json`` and ``rows/<slug>/row.json``."""
 
 from __future__ import annotations
 
