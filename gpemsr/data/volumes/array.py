@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -65,3 +66,19 @@ def choose(source: Path | str, found: Sequence[str], default: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """What a file holds, for a message."""
     return f"it holds {', '.join(names[:8])}{' ...' if len(names) > 8 else ''}" if names else "it holds no volumes"
+
+
+def raw_array(path: Path, dtype: np.dtype, shape: Sequence[int], offset: int) -> Callable[..., np.ndarray]:
+    """What reads parts of an array that lies uncompressed in a file, ``offset`` bytes from its start.
+
+    Raises:
+        InputError: the file is too short for it.
+    """
+    needed = offset + math.prod(shape) * dtype.itemsize
+    if path.stat().st_size < needed:
+        raise InputError(f"{path}: truncated ({path.stat().st_size} bytes; expected {needed})")
+
+    def read(index: tuple[slice | int, ...]) -> np.ndarray:  # mapped for this part only, so that pages do not add up
+        return np.array(np.memmap(path, dtype, "r", offset, tuple(shape))[index])
+
+    return read

@@ -53,11 +53,14 @@ class Hdf5Volume(ArrayVolume):
             lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.ndim in (3, 4, 5) else None
         )
         name = choose(path, found, default="volumes/raw") if dataset is None else dataset.strip("/")
-        link = self._file.get(name, getlink=True) if name else None
-        if link is not None and name not in self._file:
-            target = ":".join(str(part) for part in (getattr(link, "filename", ""), getattr(link, "path", "")) if part)
-            raise InputError(f"{path}: data set {name!r} is a link to {target}, which is not there")
-        if link is None or not isinstance(self._file[name], h5py.Dataset):
+        try:
+            node = self._file[name] if name else None
+        except (KeyError, OSError):
+            node, link = None, self._file.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink | h5py.SoftLink):
+                target = f"{getattr(link, 'filename', '')} {link.path}".strip()
+                raise InputError(f"{path}: data set {name!r} is a link to {target}, which is not there") from None
+        if not isinstance(node, h5py.Dataset):
             raise InputError(f"{path}: no data set {dataset!r}; {listed(found)}")
         return name
 

@@ -13,7 +13,7 @@ from gpemsr.errors import InputError
 CREMI_IDS = "volumes/labels/neuron_ids"
 
 
-def open_ids(path: str | Path, dataset: str = CREMI_IDS) -> Volume:
+def open_ids(path: str | Path, dataset: str | None = CREMI_IDS) -> Volume:
     """Open a volume of instance ids.
 
     Args:
@@ -32,7 +32,7 @@ def open_ids(path: str | Path, dataset: str = CREMI_IDS) -> Volume:
     return volume
 
 
-def read_ids(path: str | Path, sections: slice = slice(None), dataset: str = CREMI_IDS) -> np.ndarray:
+def read_ids(path: str | Path, sections: slice = slice(None), dataset: str | None = CREMI_IDS) -> np.ndarray:
     """Instance ids of some sections of a volume.
 
     Args:

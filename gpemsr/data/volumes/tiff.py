@@ -42,6 +42,9 @@ class TiffVolume(Volume):
         logger.addHandler(messages)
         try:
             self._file = tifffile.TiffFile(path)
+            if self._file.is_ome and _ome_pixels(self._file) is None:  # damaged metadata of a sound file
+                self._file.close()
+                self._file = tifffile.TiffFile(path, is_ome=False)
             try:
                 self._open(opening, alone)
                 if messages.texts:
@@ -64,7 +67,7 @@ class TiffVolume(Volume):
             raise InputError(f"{path}: {len(tiff.pages)} pages in one section file; expected one")
         first = self._page(tiff.pages.first)
         series: Any = None if alone else _single_series(tiff, path)
-        places, shape, pages = _places(series, first, opening, path)
+        places, shape, pages = _places(series, tiff.pages, first, opening, path)
         # a stack of more than 4 GB as ImageJ saves it: one page, then the other sections back to back
         self._one_page = series.dataoffset if series is not None and len(pages) < len(places) else None
         if self._one_page is not None and self._one_page + math.prod(series.shape) * series.dtype.itemsize > _size(
@@ -164,23 +167,28 @@ def _size(tiff: Any) -> int:
 
 
 def _single_series(tiff: tifffile.TiffFile, path: Path) -> Any:
+    """The only series; None for pages that are one stack, though tifffile makes several series of them."""
     if len(tiff.series) != 1:
         shapes = [cast(Any, page).keyframe.shape for page in tiff.pages]
         if odd := [index for index, shape in enumerate(shapes) if shape != shapes[0]]:
             was, now = _by(shapes[0]), _by(shapes[odd[0]])
             raise InputError(f"{path}: section {odd[0]} is {now}, the first one is {was}")
-        raise InputError(f"{path}: holds {len(tiff.series)} image series; expected a single stack")
+        if tiff.series[0].kind != "generic":
+            raise InputError(f"{path}: holds {len(tiff.series)} image series; expected a single stack")
+        return None  # pages that differ in tags
     return tiff.series[0]
 
 
-def _places(series: Any, first: Any, opening: Opening, path: Path) -> tuple[list[int], tuple[int, int, int], Any]:
+def _places(
+    series: Any, pages: Any, first: Any, opening: Opening, path: Path
+) -> tuple[list[int], tuple[int, int, int], Any]:
     """Of each section its page, (z, y, x), and the pages."""
     if first.photometric in COLOUR:
         raise InputError(f"{path}: a colour ({first.photometric.name}) TIFF; expected grey")
     if first.samplesperpixel != 1:
         raise InputError(f"{path}: {first.samplesperpixel} samples per pixel; expected one grey channel")
     if series is None:
-        return [0], (1, *first.shape[-2:]), [first]
+        return list(range(len(pages))), (len(pages), *first.shape[-2:]), pages
     axes, shape = series.axes.lower(), series.shape
     if not axes.endswith("yx"):
         raise InputError(f"{path}: axes {series.axes} {shape}; expected a stack of grey sections (ZYX)")
@@ -193,15 +201,17 @@ def _places(series: Any, first: Any, opening: Opening, path: Path) -> tuple[list
     return places.ravel().tolist(), found.shape(shape), series.pages
 
 
+def _ome_pixels(tiff: tifffile.TiffFile) -> ElementTree.Element | None:
+    """What OME-XML says of the pixels; None if it is damaged."""
+    try:
+        return ElementTree.fromstring(tiff.ome_metadata or "").find(".//{*}Pixels")
+    except (ElementTree.ParseError, ValueError):
+        return None
+
+
 def _voxel_size(tiff: tifffile.TiffFile) -> VoxelSize | None:
     """(z, y, x) in nm from OME or ImageJ metadata, or from tifffile's own; None if not all three are there."""
-    if tiff.ome_metadata:
-        try:
-            pixels = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Pixels")
-        except ElementTree.ParseError:
-            pixels = None
-        if pixels is None:
-            return None
+    if tiff.is_ome and (pixels := _ome_pixels(tiff)) is not None:
         return complete(
             [nanometres(pixels.get(f"PhysicalSize{a}"), pixels.get(f"PhysicalSize{a}Unit", "µm")) for a in "ZYX"]
         )

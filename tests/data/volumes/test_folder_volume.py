@@ -112,3 +112,66 @@ def test_a_damaged_section_is_named(tmp_path):
     volume = open_volume(folder)
     with pytest.raises(InputError, match=r"1\.png: damaged"):
         volume.section(1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cell_z{:03d}_ch00.png", "export_s{:04d}_Y1_X1.png", "slice_{:04d}_8bit.png", "20240101_sec{:d}.png", "{:d}.png"],
+)
+def test_the_section_number_may_stand_anywhere_in_the_name(tmp_path, name):
+    volume = open_volume(write(tmp_path / "a", {name.format(number): number for number in (8, 9, 10, 11)}))
+    assert levels(volume) == [8, 9, 10, 11]
+    assert list(volume.numbers) == [8, 9, 10, 11]
+
+
+def test_of_several_numbers_that_differ_the_one_called_so_counts(tmp_path):
+    names = {f"run_{2000 + 7 * number}_z{number}.png": number for number in (3, 4, 5)}
+    assert levels(open_volume(write(tmp_path / "a", names))) == [3, 4, 5]
+    names = {f"run_{2000 + 7 * number}_{number}.png": number for number in (3, 4, 5)}
+    with pytest.raises(InputError, match=r"differ in 2 numbers, run_2021 and _3, so the order"):
+        open_volume(write(tmp_path / "b", names))
+
+
+def test_time_stamps_are_no_section_numbers(tmp_path):
+    names = {f"scan_{20240101120000 + 100 * number}.png": number for number in range(5)}
+    for on_missing in ("refuse", "replace", "keep"):
+        with pytest.raises(InputError, match="5 files numbered 20240101120000 to 20240101120400; expected section"):
+            open_volume(write(tmp_path / "a", names), on_missing=on_missing)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_an_image_unlike_the_others_is_named(tmp_path, suffix):
+    write(tmp_path / "a", {f"{number}.{suffix}": number for number in range(4)})
+    palette = Image.fromarray(np.zeros((6, 5), np.uint8)).convert("P")
+    palette.save(tmp_path / "a" / f"2.{suffix}")
+    with pytest.raises(InputError, match=rf"2\.{suffix}"):
+        open_volume(tmp_path / "a")
+
+
+def test_one_white_is_zero_image_of_a_folder_is_inverted(tmp_path):
+    write(tmp_path / "a", {f"{number}.tif": number + 5 for number in range(3)})
+    tifffile.imwrite(tmp_path / "a" / "1.tif", np.eye(6, 5, dtype=np.uint8) + 6, photometric="miniswhite")
+    assert levels(open_volume(tmp_path / "a")) == [5, 248, 7]
+
+
+def test_a_png_whose_checksum_is_wrong_is_refused(tmp_path):
+    image = np.random.default_rng(0).integers(0, 30, (20, 20), np.uint8)
+    for number in range(2):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "a" / f"{number}.png")
+    path = tmp_path / "a" / "1.png"
+    whole = path.read_bytes()
+    for place in range(33, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        try:
+            found = open_volume(tmp_path / "a").section(1)
+        except InputError as error:
+            assert "1.png" in str(error)
+        else:
+            np.testing.assert_array_equal(found, image)
+
+
+def test_sections_beyond_the_limit_of_pillow_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert levels(open_volume(write(tmp_path / "a", {"0.png": 3, "1.png": 4}))) == [3, 4]
+    assert Image.MAX_IMAGE_PIXELS == 10

@@ -6,10 +6,12 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gpemsr.data.volumes.ids import read_ids
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 
 STACK = np.random.default_rng(0).integers(0, 65535, (5, 20, 17), np.uint16)
+SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 NM = {"PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm", "PhysicalSizeZUnit": "nm"}
 KINDS = {
     "plain": {},
@@ -124,6 +126,102 @@ def test_ome_planes_are_put_in_the_order_of_z(tmp_path):
     swapped = xml[: xml.index("<TiffData")] + planes + xml[xml.index("</Pixels>") :]
     tifffile.imwrite(path, STACK, metadata=None, description=swapped)
     np.testing.assert_array_equal(read(path), STACK[::-1])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_white_is_zero_is_inverted_section_by_section(tmp_path, dtype):
+    stack = (STACK >> 8).astype(dtype)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for z, section in enumerate(stack):
+            kind = "miniswhite" if z in (1, 3) else "minisblack"
+            writer.write(~section if z in (1, 3) else section, photometric=kind, metadata=None, contiguous=False)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), stack)
+
+
+def test_ids_are_not_inverted(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, photometric="miniswhite")
+    np.testing.assert_array_equal(read_ids(tmp_path / "a.tif"), STACK)
+
+
+@pytest.mark.parametrize("odd", ["palette", "uint16", "rgb"])
+def test_a_section_unlike_the_others_is_named(tmp_path, odd):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for z, section in enumerate((STACK >> 8).astype(np.uint8)):
+            options = {"photometric": "minisblack"}
+            if z == 2 and odd == "palette":
+                options = {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}
+            if z == 2 and odd == "uint16":
+                section = section.astype(np.uint16)
+            if z == 2 and odd == "rgb":
+                section, options = np.stack([section] * 3, -1), {"photometric": "rgb"}
+            writer.write(section, metadata=None, contiguous=False, **options)
+    with pytest.raises(InputError, match=r"section 2|image series"):
+        open_volume(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("unit=nm\nzunit=um\nspacing=0.05\n", (50, 5, 4)),
+        ("unit=nm\nyunit=um\nspacing=50\n", (50, 5000, 4)),
+        ("unit=nm\nspacing=50\n", (50, 5, 4)),
+        ("unit=pixel\nspacing=1\n", None),
+    ],
+)
+def test_imagej_may_have_a_unit_for_each_axis(tmp_path, text, size):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for z, section in enumerate(STACK):
+            writer.write(
+                section, photometric="minisblack", metadata=None, contiguous=False, resolution=(1 / 4, 1 / 5),
+                resolutionunit="NONE", description=f"ImageJ=1.54f\nimages=5\nslices=5\n{text}" if z == 0 else None,
+            )  # fmt: skip
+    with open_volume(tmp_path / "a.tif") as volume:
+        assert volume.voxel_size == (size and pytest.approx(size))
+
+
+def test_ome_xml_that_no_parser_takes_costs_the_voxel_size_only(tmp_path):
+    xml = f'<?xml version="1.0"?><OME xmlns="{SCHEMA}"><Image Name="a & b"/></OME>'
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
+        for z, section in enumerate(STACK):
+            writer.write(section, photometric="minisblack", description=xml if z == 0 else None, metadata=None)
+    with open_volume(tmp_path / "a.ome.tif") as volume:
+        assert volume.voxel_size is None
+    np.testing.assert_array_equal(read(tmp_path / "a.ome.tif"), STACK)
+
+
+def fileset(folder):
+    """OME-TIFF with a file for each section, each of which names all the others."""
+    blocks = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="s_{z}.ome.tif">urn:uuid:{z}</UUID></TiffData>'
+        for z in range(5)
+    )
+    sizes = " ".join(f'PhysicalSize{a}="{s}" PhysicalSize{a}Unit="nm"' for a, s in (("X", 4), ("Y", 5), ("Z", 50)))
+    for z, section in enumerate(STACK):
+        xml = (
+            f'<?xml version="1.0"?><OME xmlns="{SCHEMA}" UUID="urn:uuid:{z}"><Image ID="Image:0">'
+            f'<Pixels DimensionOrder="XYZCT" ID="Pixels:0" SizeC="1" SizeT="1" SizeX="17" SizeY="20" SizeZ="5" '
+            f'Type="uint16" {sizes}>{blocks}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(folder / f"s_{z}.ome.tif", section, description=xml, metadata=None, photometric="minisblack")
+    return folder / "s_0.ome.tif"
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_ome_set_is_read_by_its_first_file_and_by_its_folder(tmp_path):
+    path = fileset(tmp_path)
+    with open_volume(path) as volume:
+        assert volume.voxel_size == (50, 5, 4)
+        np.testing.assert_array_equal(volume.read(range(5)), STACK)
+    np.testing.assert_array_equal(read(tmp_path), STACK)
+
+
+def test_a_file_that_an_ome_set_lacks_is_a_missing_section(tmp_path):
+    path = fileset(tmp_path)
+    (tmp_path / "s_3.ome.tif").unlink()
+    with pytest.raises(InputError, match=r"section 3 is missing"):
+        open_volume(path)
+    with open_volume(path, on_missing="replace") as volume:
+        np.testing.assert_array_equal(volume.section(3), STACK[2])
 
 
 def test_what_is_no_tiff_is_refused(tmp_path):

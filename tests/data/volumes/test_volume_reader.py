@@ -35,9 +35,9 @@ def test_an_absent_path_is_refused(tmp_path):
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path):
-    (tmp_path / "a.mrc").write_bytes(b"")
+    (tmp_path / "a.xyz").write_bytes(b"")
     with pytest.raises(InputError, match=r"expected \.h5, .*\.tif, .*folder"):
-        open_volume(tmp_path / "a.mrc")
+        open_volume(tmp_path / "a.xyz")
 
 
 @pytest.mark.parametrize("name", ["a.tif", "folder"])
