@@ -1,9 +1,9 @@
 """``gpemsr-download-cremi``: fetch the volumes of the CREMI challenge, resuming where a transfer was cut.
 
-The site publishes no checksums. A file is verified against the one that ``--sha256`` gives for it. Without that,
-its length is checked against what the server announces and it must open as HDF5 with ``volumes/raw`` in it; its
-SHA-256 is then recorded in ``<file>.sha256`` and verified by later runs. Such a record shows that a file has not
-changed since it was fetched, not that the server sent what its makers published.
+The site publishes no checksums. A file is verified against that of ``--sha256``, if given. Without one, all bytes
+that the server announces must arrive and the file must open as HDF5 with ``volumes/raw`` in it; its SHA-256 is
+recorded in ``<file>.sha256`` and verified by later runs. The record shows that a file has not changed since it was
+fetched, not that the server sent what its makers published.
 """
 
 from __future__ import annotations

@@ -71,10 +71,8 @@ def download(names: list[str], out: Path, url: str = URL, sums: Path | None = No
         raise InputError(f"{sums}: no checksum of {unknown[0]}; add a line '<SHA-256>  {unknown[0]}'")
     if retries < 0:
         raise InputError(f"--retries {retries}: it must be 0 or more")
-    try:
+    with write_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be created ({error})") from error
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"
         for name in names:
@@ -98,10 +96,7 @@ def fetch(session: requests.Session, url: str, path: Path, checksum: str | None 
     record, part = (path.with_name(path.name + suffix) for suffix in (".sha256", ".part"))
     if path.exists():
         known = checksum or (read_checksums(record).get(path.name) if record.exists() else None)
-        size, remedy = path.stat().st_size, "delete it to fetch it again"
-        if known is None and (announced := _announced_length(session, url)) not in (None, size):
-            raise InputError(f"{path}: {size} bytes, {url} has {announced}; {remedy}")
-        found = _verify(path, known, remedy)
+        found = _verify(path, known, "delete it to fetch it again")
         outcome = f"complete, {'verified' if known else 'opens; its SHA-256 is recorded'}"
     else:
         _transfer(session, url, part, retries)
@@ -120,27 +115,27 @@ def fetch(session: requests.Session, url: str, path: Path, checksum: str | None 
 
 def _transfer(session: requests.Session, url: str, part: Path, retries: int) -> None:
     """Fill ``part`` until it is as long as the server says."""
-    failures, now = 0, _size(part)
-    while True:
-        before, reason = now, "the connection was cut"
+    failures, reason = 0, "the connection was cut"
+    while failures <= retries:
+        before = _size(part)
+        if failures:
+            time.sleep(min(0.5 * 2**failures, 30))
         try:
             if _transfer_once(session, url, part, before):
                 return
         except requests.RequestException as error:
             reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-        now = _size(part)
-        failures = 0 if now > before else failures + 1
-        if failures > retries:
-            raise InputError(f"{url}: not fetched ({reason}); run the command again to continue from {now} bytes")
-        if failures:
-            time.sleep(min(0.5 * 2**failures, 30))
+        failures = 0 if _size(part) > before else failures + 1
+    raise InputError(f"{url}: not fetched ({reason}); run the command again to continue from {_size(part)} bytes")
 
 
 def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -> bool:
     """One request for what ``part`` lacks after its first ``have`` bytes; True if that completes it."""
     wanted = {"Range": f"bytes={have}-"} if have else None
     with session.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as response:
-        code, total = response.status_code, _total(response)
+        code, headers = response.status_code, response.headers
+        match = re.search(r"(\d+)$", headers.get("Content-Range" if code in (206, 416) else "Content-Length", ""))
+        total = int(match[1]) if match else None
         if code == 416:  # nothing after what is here: complete, or not what the server has
             if total != have:
                 part.unlink()
@@ -149,10 +144,9 @@ def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -
             response.raise_for_status()
         if code not in (200, 206):
             raise InputError(f"{url}: the server answers {code} {response.reason}")
-        if code == 200:  # from the start, whatever was asked for
-            have = 0
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        if code == 206 and not headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             raise InputError(f"{url}: the server does not send the requested part; delete {part} to start over")
+        have = have if code == 206 else 0
         try:
             with (
                 open(part, "ab" if have else "wb") as file,
@@ -160,7 +154,7 @@ def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -
             ):
                 for block in response.iter_content(PIECE):
                     bar.update(file.write(block))
-        except requests.RequestException:
+        except requests.RequestException:  # an OSError too
             raise
         except OSError as error:
             raise InputError(f"{part}: cannot be written ({error}); run the command again to continue") from error
@@ -169,21 +163,6 @@ def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _total(response: requests.Response) -> int | None:
-    """Length of the whole file according to a response, or None."""
-    headers, partial = response.headers, response.status_code in (206, 416)
-    match = re.search(r"(\d+)$", headers.get("Content-Range" if partial else "Content-Length", ""))
-    return int(match[1]) if match else None
-
-
-def _announced_length(session: requests.Session, url: str) -> int | None:
-    try:
-        with session.head(url, timeout=TIMEOUT, allow_redirects=True) as response:
-            return _total(response) if response.ok else None
-    except requests.RequestException:
-        return None
 
 
 def _verify(path: Path, checksum: str | None, remedy: str) -> str:

@@ -8,7 +8,7 @@ they are in sections for transmission EM, and imaged with jitter, contrast drift
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -19,19 +19,11 @@ from gpemsr.phantom.painter import Painter
 from gpemsr.phantom.tissue import MARGIN, Tissue
 
 
-@dataclass(frozen=True)
-class Phantom:
-    """A synthetic stack.
-
-    Attributes:
-        raw: (z, y, x) uint8.
-        ids: (z, y, x) uint32, the cell of each voxel; 0 = membrane or extracellular space.
-        voxel_size: z, y, x in nm.
-    """
+class Phantom(NamedTuple):
+    """Sections (z, y, x) uint8, and the cell of each voxel, uint32 (0: membrane or between cells)."""
 
     raw: np.ndarray
     ids: np.ndarray
-    voxel_size: tuple[float, float, float]
 
 
 def make_phantom(
@@ -41,9 +33,7 @@ def make_phantom(
     **amounts: float,
 ) -> Phantom:
     """Make a synthetic EM stack: the sections of :func:`phantom_sections`, with its arguments, together."""
-    raw, ids = (np.stack(arrays) for arrays in zip(*phantom_sections(shape, voxel_size, seed, **amounts), strict=True))
-    z, y, x = (float(size) for size in voxel_size)
-    return Phantom(raw, ids, (z, y, x))
+    return Phantom(*map(np.stack, zip(*phantom_sections(shape, voxel_size, seed, **amounts), strict=True)))
 
 
 def phantom_sections(
@@ -87,14 +77,16 @@ def phantom_sections(
 
 def check_phantom(shape, voxel_size, seed=0, **amounts) -> None:
     """Refuse, with :class:`InputError`, what :func:`make_phantom` cannot do."""
-    if len(shape) != 3 or any(int(size) != size for size in shape) or shape[0] < 1 or min(shape[1:]) < 16:
-        raise InputError(f"phantom: shape {tuple(shape)}; z must be 1 or more, y and x 16 or more")
-    if len(voxel_size) != 3 or voxel_size[1] != voxel_size[2] or not 1 <= voxel_size[1] <= 64:
-        raise InputError(f"phantom: voxel size {tuple(voxel_size)} nm; y and x must be equal, from 1 to 64 nm")
-    if not 1 <= voxel_size[0] <= 200:
-        raise InputError(f"phantom: voxel size {tuple(voxel_size)} nm; z must be from 1 to 200 nm")
-    if int(seed) != seed or seed < 0:
-        raise InputError(f"phantom: seed {seed}; it must be 0 or a positive integer")
-    for name, amount in amounts.items():
-        if not (np.isfinite(amount) and amount >= 0):
-            raise InputError(f"phantom: {name} {amount}; it must be 0 or more")
+    whole = all(int(number) == number for number in (*shape, seed))
+    checks = {
+        f"shape {tuple(shape)}; z must be 1 or more, y and x 16 or more": shape[0] >= 1 and min(shape[1:]) >= 16,
+        f"shape {tuple(shape)}, seed {seed}; expected whole numbers, the seed 0 or more": whole and seed >= 0,
+        f"voxel size {tuple(voxel_size)} nm; y and x must be equal, from 1 to 64 nm": (
+            voxel_size[1] == voxel_size[2] and 1 <= voxel_size[1] <= 64
+        ),
+        f"voxel size {tuple(voxel_size)} nm; z must be from 1 to 200 nm": 1 <= voxel_size[0] <= 200,
+        **{f"{name} {amount}; it must be 0 or more": 0 <= amount < np.inf for name, amount in amounts.items()},
+    }
+    for message, is_met in checks.items():
+        if not is_met:
+            raise InputError(f"phantom: {message}")

@@ -39,20 +39,14 @@ class Site:
 
     def __init__(self):
         self.files = {NAME: WHOLE}
-        self.requests: list[tuple[str, str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.ranges, self.cut_after, self.failures = True, [], []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_HEAD(self):
-                self.answer(body=False)
-
             def do_GET(self):
-                self.answer(body=True)
-
-            def answer(self, body):
                 name, wanted = unquote(self.path).rsplit("/", 1)[-1], self.headers.get("Range")
-                site.requests.append((self.command, name, wanted))
+                site.requests.append((name, wanted))
                 if site.failures:
                     return self.send_error(site.failures.pop(0))
                 if name not in site.files:
@@ -71,9 +65,8 @@ class Site:
                     self.send_response(200)
                 self.send_header("Content-Length", str(len(content) - start))
                 self.end_headers()
-                if body:
-                    end = start + site.cut_after.pop(0) if site.cut_after else len(content)
-                    self.wfile.write(content[start:end])
+                end = start + site.cut_after.pop(0) if site.cut_after else len(content)
+                self.wfile.write(content[start:end])
 
             def log_message(self, *_):
                 pass
@@ -84,7 +77,7 @@ class Site:
 
     @property
     def ranges_asked(self):
-        return [wanted for method, _, wanted in self.requests if method == "GET"]
+        return [wanted for _, wanted in self.requests]
 
 
 @pytest.fixture
@@ -184,17 +177,17 @@ def test_a_complete_file_is_not_fetched_again_and_one_that_changed_is_refused(si
     assert not site.requests
 
 
-def test_a_file_without_a_record_is_compared_with_the_server_and_recorded(site, tmp_path):
+def test_a_file_without_a_record_is_opened_and_recorded(site, tmp_path):
     (tmp_path / NAME).write_bytes(WHOLE)
     assert run(site, tmp_path) == 0
-    assert [method for method, *_ in site.requests] == ["HEAD"]
+    assert not site.requests
     assert (tmp_path / f"{NAME}.sha256").exists()
 
 
-def test_a_file_without_a_record_of_another_length_is_refused(site, tmp_path, capsys):
+def test_a_truncated_file_without_a_record_is_refused(site, tmp_path, capsys):
     (tmp_path / NAME).write_bytes(WHOLE[:-10])
     assert run(site, tmp_path) == 2
-    assert f"{len(WHOLE)}" in capsys.readouterr().err
+    assert "not an HDF5 file that opens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"<html>moved</html>", hdf5_bytes("volumes/other")])

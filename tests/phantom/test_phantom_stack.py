@@ -27,7 +27,6 @@ def phantom() -> Phantom:
 def test_shapes_dtypes_and_voxel_size(phantom):
     assert phantom.raw.shape == phantom.ids.shape == (6, 256, 256)
     assert phantom.raw.dtype == np.uint8 and phantom.ids.dtype == np.uint32
-    assert phantom.voxel_size == (40.0, 4.0, 4.0)
 
 
 def test_the_same_seed_gives_the_same_bytes_in_another_process():
