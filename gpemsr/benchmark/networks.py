@@ -16,7 +16,7 @@ from gpemsr.checkpoints.loading import check_state, load_network_state
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.errors import InputError
 from gpemsr.models.stage_base import lay_out
-from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered, check_section
+from gpemsr.options.place import PATH_KEY, Place, check_component, check_section
 from gpemsr.options.read import read_options
 from gpemsr.volume.section_loop import SectionNetwork, section_network
 
@@ -36,7 +36,7 @@ def load_network(file: str, weights: str | None, device: torch.device | str) -> 
     place = Place(file, "network_g")
     section = check_section(read_options(file).get("network_g"), place)
     section = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}  # in the checkpoint
-    check_call(check_registered(ARCH_REGISTRY, section.get("type"), place / "type"), section, place)
+    check_component(ARCH_REGISTRY, section, place)
     net = build_network(section)
     if weights is not None:
         check_state(weights, section, "params_ema")

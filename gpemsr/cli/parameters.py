@@ -65,11 +65,10 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     from basicsr.utils.registry import ARCH_REGISTRY
 
     from gpemsr.checkpoints.networks import weightless
-    from gpemsr.options.place import PATH_KEY, Place, check_call, check_registered
+    from gpemsr.options.place import PATH_KEY, Place, check_component
 
     bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
-    place = Place(file, "network_g")
-    check_call(check_registered(ARCH_REGISTRY, bare["type"], place / "type"), bare, place)
+    check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
 
 

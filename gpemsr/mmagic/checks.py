@@ -13,10 +13,11 @@ from gpemsr.models.gpemsr_model import GPEMSRModel
 from gpemsr.options.place import (
     Place,
     check_call,
+    check_component,
+    check_dataset,
     check_own,
     check_path,
     check_registered,
-    check_schema,
     check_section,
 )
 
@@ -55,12 +56,8 @@ def check_config(config: Mapping[str, Any], file: str, is_train: bool) -> None:
 
 def _check_dataset(section: Mapping[str, Any], phase: str, place: Place) -> None:
     kind = check_registered(DATASETS.module_dict.items(), section.get("type"), place / "type")
-    if not hasattr(kind, "Options"):
-        return
-    check_schema(kind.Options, {**section, "phase": phase}, place)
-    for key in ("dataroot_gt", "dataroot_lq"):
-        check_path(section.get(key), place / key)
-    check_own(lambda: kind.check_options(section), place)
+    if hasattr(kind, "Options"):
+        check_dataset(kind, {**section, "phase": phase}, place)
 
 
 def _check_editor(
@@ -70,10 +67,7 @@ def _check_editor(
     for key in ("generator", "pixel_loss", "contextual_loss"):
         section = model.get(key)
         if section is not None:
-            place = top / "model" / key
-            check_call(
-                check_registered(MODELS.module_dict.items(), section.get("type"), place / "type"), section, place
-            )
+            check_component(MODELS.module_dict.items(), section, top / "model" / key)
     for key in ("pretrain_prior", "pretrain_network_g"):
         check_path(model.get(key), top / "model" / key)
     options = {"path": model, "network_g": model["generator"], "datasets": datasets}

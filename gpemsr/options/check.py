@@ -25,9 +25,9 @@ import torch
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.options.place import (
-    PATH_KEY,
     Place,
     check_call,
+    check_dataset,
     check_own,
     check_path,
     check_registered,
@@ -148,9 +148,7 @@ def _check_datasets(options: Mapping[str, Any], model: type, top: Place, is_trai
 def _check_dataset(section: Mapping[str, Any], model: type, place: Place) -> None:
     wanted = getattr(model, "works_with", {}).get(f"datasets.{section['phase']}", ())
     dataset = _check_type_key(DATASET_REGISTRY, section, place, wanted)
-    if hasattr(dataset, "Options"):
-        check_schema(dataset.Options, section, place)
-    else:
+    if not hasattr(dataset, "Options"):
         needed: dict[str, Any] = {"name": str}
         if section["phase"] == "train":
             needed |= {"num_worker_per_gpu": NonNegativeInt, "batch_size_per_gpu": PositiveInt}
@@ -158,12 +156,7 @@ def _check_dataset(section: Mapping[str, Any], model: type, place: Place) -> Non
             if name not in section:
                 (place / name).fail_missing("BasicSR needs it")
             check_type(hint, section[name], place / name)
-    for name, value in section.items():
-        if PATH_KEY.search(name):
-            for path in value if isinstance(value, list) else [value]:
-                check_path(path, place / name)
-    if hasattr(dataset, "check_options"):
-        check_own(lambda: dataset.check_options(section), place)
+    check_dataset(dataset, section, place)
 
 
 def _check_path(options: Mapping[str, Any], model: type, top: Place) -> None:

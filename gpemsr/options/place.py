@@ -154,6 +154,25 @@ def check_registered(registry: Any, name: object, place: Place) -> Any:
     return names.get(name, names.get(f"{name}_basicsr"))
 
 
+def check_component(registry: Any, section: Mapping[str, Any], place: Place) -> Any:
+    """Check a section against the registered class that its ``type`` names, and return that."""
+    found = check_registered(registry, section.get("type"), place / "type")
+    check_call(found, section, place)
+    return found
+
+
+def check_dataset(kind: Any, section: Mapping[str, Any], place: Place) -> None:
+    """Check a section against a class of data sets: its ``Options``, paths, and its own ``check_options``."""
+    if hasattr(kind, "Options"):
+        check_schema(kind.Options, section, place)
+    for name, value in section.items():
+        if PATH_KEY.search(name):
+            for path in value if isinstance(value, list) else [value]:
+                check_path(path, place / name)
+    if hasattr(kind, "check_options"):
+        check_own(lambda: kind.check_options(section), place)
+
+
 def check_path(value: object, place: Place) -> None:
     """Check that a file or folder, if one is named, exists."""
     if value is None:
