@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from gpemsr.cli import exit_on_terminate, new_parser
 from gpemsr.errors import command
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; returns the exit code."""
     parse = new_parser(
         "benchmark-train",
         "Train the methods that an option file lists, each for the same number of core-minutes: the time of an "
@@ -18,20 +18,10 @@ def parser() -> argparse.ArgumentParser:
     )
     text = "option file (YAML), as options/benchmark/train_fib25.yml"
     parse.add_argument("-opt", required=True, metavar="FILE", help=text)
-    return parse
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Train; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = parse.parse_args(argv)
     from gpemsr.benchmark.budget_options import read_budget
     from gpemsr.benchmark.equal_budget import EqualBudget
 
     exit_on_terminate()
     EqualBudget(read_budget(arguments.opt)).run()
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

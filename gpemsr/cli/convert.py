@@ -15,7 +15,7 @@ EXAMPLES = """examples:
     gpemsr-convert stage3_x8.pth
   convert it:
     gpemsr-convert stage3_x8.pth --out gpemsr_x8.pth
-  back to the authors' names; a checkpoint that was trained here needs the option file that it was trained with:
+  back to the authors' names; a checkpoint that does not record its network needs the option file of its training:
     gpemsr-convert gpemsr_x8.pth --to-authors --out stage3_x8.pth
     gpemsr-convert net_g_latest.pth --to-authors --options options/stage3_x8.yml --out stage3_x8.pth
 
@@ -23,8 +23,9 @@ Conversion is not needed for training and testing: pretrain_network_g takes the 
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for bad input)."""
     parse = new_parser(
         "convert",
         "Recognise a checkpoint of the GPEMSR authors (stage I generator or discriminator, stage II generator, "
@@ -37,13 +38,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--to-authors", action="store_true", help="from this package's key names to the authors'")
     parse.add_argument("--options", type=Path, metavar="YML", help="with --to-authors: has the file's network_g")
     parse.add_argument("--overwrite", action="store_true", help="replace the file of --out")
-    return parse
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for bad input)."""
-    arguments = parser().parse_args(argv)
+    arguments = parse.parse_args(argv)
     out = arguments.out
     if out is not None and out.exists() and not arguments.overwrite:
         raise InputError(f"{out} exists; --overwrite replaces it")
@@ -115,7 +110,3 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
     if options is None:
         raise InputError("does not say what network it is of; the option file of its training is expected as --options")
     return options
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -8,7 +8,6 @@ fetched, not that the server sent what its makers published.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from gpemsr.cli import new_parser
@@ -16,8 +15,9 @@ from gpemsr.data.cremi import URL, download, file_names
 from gpemsr.errors import command
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for what could not be fetched or verified)."""
     parse = new_parser("download-cremi", __doc__.split("\n\n", 1)[1])
     samples = "A, B, C (training), A+, B+, C+ (test), train, test or all (default train)"
     parse.add_argument("samples", nargs="*", metavar="SAMPLE", help=samples)
@@ -26,18 +26,8 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--url", default=URL, help=f"where the files are (default {URL})")
     parse.add_argument("--sha256", type=Path, metavar="FILE", help="checksums, in lines as sha256sum writes them")
     parse.add_argument("--retries", type=int, default=5, help="attempts after one that transferred nothing (default 5)")
-    return parse
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for what could not be fetched or verified)."""
-    arguments = parser().parse_args(argv)
+    arguments = parse.parse_args(argv)
     names = file_names(arguments.samples or ["train"], arguments.padded)
     for line in download(names, arguments.out, arguments.url, arguments.sha256, arguments.retries):
         print(line)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

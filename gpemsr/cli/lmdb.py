@@ -187,7 +187,3 @@ def _verify(paths: list[Path]) -> int:
     for path in paths:
         print(f"{path}: {verify(path, progress=True)} sections read back, all sound")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,21 +11,16 @@ from gpemsr.errors import InputError, command
 COLUMNS = ("name", "network", "scale", "learned", "all")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table; returns the exit code."""
     parse = new_parser(
         "parameters",
         "Print a table of the networks that option files describe: name, type, scale, learned parameters, and all "
         "parameters, frozen ones too. Weights are neither read nor downloaded.",
     )
     parse.add_argument("files", nargs="+", metavar="FILE", help="option file (YAML)")
-    return parse
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table; returns the exit code."""
-    files = parser().parse_args(argv).files
+    files = parse.parse_args(argv).files
     rows = [row(file) for file in files]
     print("| " + " | ".join(COLUMNS) + " |")
     print("|---|---|--:|--:|--:|")
@@ -70,7 +64,3 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
     check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,9 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for bad input)."""
     text = "Write a synthetic EM stack of neural tissue. The same options give the same stack."
     parse = new_parser("phantom", text, EXAMPLES)
     parse.add_argument("raw", nargs="?", type=Path, help="TIFF stack to write (uint8, voxel size in its metadata)")
@@ -36,13 +36,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--blur", type=float, help="nm, deviation of the beam (default 2.2)")
     parse.add_argument("--dose", type=float, help="electrons per pixel of full brightness, 0 = no noise (default 36)")
     parse.add_argument("--overwrite", action="store_true", help="replace files of these names")
-    return parse
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for bad input)."""
-    arguments = parser().parse_args(argv)
+    arguments = parse.parse_args(argv)
     from tqdm import tqdm
 
     from gpemsr.data.volumes.labelled import write_labelled
@@ -73,7 +67,3 @@ def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
             raise InputError(f"{path}: a folder; give the name of a file")
         if path.exists() and not overwrite:
             raise InputError(f"{path} exists; --overwrite replaces it")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

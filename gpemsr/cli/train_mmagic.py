@@ -21,8 +21,9 @@ A config is Python: reading one runs it. Take configs, and checkpoints to resume
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code (2 for bad input)."""
     text = "Train stage III with MMagic and mmengine's Runner. Results go to the work folder."
     parse = new_parser("train-mmagic", text, EXAMPLES)
     parse.add_argument("config", type=Path, help="config file (Python), such as configs/gpemsr/gpemsr_x8.py")
@@ -36,13 +37,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--check", action="store_true", help="only check the config")
     parse.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none", help="job launcher")
     parse.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-    return parse
-
-
-@command
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code (2 for bad input)."""
-    arguments = parser().parse_args(argv)
+    arguments = parse.parse_args(argv)
     if arguments.resume and arguments.validate:
         raise InputError("--resume is for training; --validate takes the weights of its file")
     try:
@@ -101,7 +96,3 @@ def read_config(file: Path, options: Sequence[str]) -> Any:
             raise InputError(f"--cfg-options {entry}: expected key=value, such as train_cfg.max_iters=1000")
     config.merge_from_dict(replace.parse_args(["--cfg-options", *options] if options else []).cfg_options)
     return config
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
