@@ -37,6 +37,7 @@ from gpemsr.cli import (
     parameters,
     phantom,
     train_mmagic,
+    upscale,
 )
 from gpemsr.compat import importable_basicsr
 from gpemsr.options.place import Place, check_schema
@@ -59,6 +60,7 @@ COMMANDS = {
     "gpemsr-demo": demo.main,
     "gpemsr-train-mmagic": train_mmagic.main,
     "gpemsr-parameters": parameters.main,
+    "gpemsr-upscale": upscale.main,
     "gpemsr-benchmark": benchmark.main,
     "gpemsr-benchmark-train": benchmark_train.main,
 }

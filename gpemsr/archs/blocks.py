@@ -28,6 +28,16 @@ def pad_to_multiple(x: torch.Tensor, multiple: int, least: int = 1) -> torch.Ten
     return flat.reshape(*x.shape[:-2], h + bottom, w + right)
 
 
+def lay_out(net: nn.Module) -> nn.Module:
+    """``net`` with its weights laid out as convolutions read them fastest."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(memory_format=torch.channels_last)
+        elif isinstance(module, nn.Conv3d) and max(module.kernel_size) > 1:
+            module.to(memory_format=torch.channels_last_3d)
+    return net
+
+
 class ResBlock(nn.Module):
     """(conv3, GroupNorm, ReLU) twice, plus the input (through a 1x1 convolution if the width changes).
 

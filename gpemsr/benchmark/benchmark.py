@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from gpemsr import register
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of, hash_of_sources
-from gpemsr.benchmark.networks import load_network
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, slug
 from gpemsr.benchmark.row import empty_row, run_row, stack_of
 from gpemsr.benchmark.training_run import ignore_interrupts
@@ -33,6 +32,7 @@ from gpemsr.files import read_record, replaced
 from gpemsr.metrics.measures import missing_measures
 from gpemsr.segmentation.agglomeration import require
 from gpemsr.segmentation.true_labels import read_labels
+from gpemsr.volume.network import load_network
 
 LIBRARIES = ("gpemsr", "basicsr", "torch", "torchvision", "numpy", "scipy", "scikit-image", "piq", "waterz")
 

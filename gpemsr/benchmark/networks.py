@@ -1,49 +1,23 @@
-"""The networks of the rows, loaded from option files, and what replaces parts of them in an oracle."""
+"""The networks of the rows as the loop along a stack takes them, and what replaces parts of them in an oracle."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
-from gpemsr.archs.blocks import pad_to_multiple
+from gpemsr.archs.blocks import lay_out, pad_to_multiple
 from gpemsr.archs.gpemsr_arch import GPEMSR, MULTIPLE, SectionFeatures
 from gpemsr.archs.indexer_arch import LatentIndexer, PriorOutput
 from gpemsr.archs.vqgan_arch import VQGAN
 from gpemsr.benchmark.options import Method
-from gpemsr.checkpoints.loading import check_state, load_network_state
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.errors import InputError
-from gpemsr.models.stage_base import lay_out
-from gpemsr.options.place import PATH_KEY, Place, check_component, check_section
-from gpemsr.options.read import read_options
+from gpemsr.volume.network import window_length
 from gpemsr.volume.section_loop import SectionNetwork, section_network
 
-FRAMES = 5
 Pairs = Iterable[tuple[torch.Tensor, torch.Tensor]]  # LR section (1, 1, h, w), HR section (1, 1, r*h, r*w)
-
-
-def load_network(file: str, weights: str | None, device: torch.device | str) -> nn.Module:
-    """The network of an option file in eval mode, with its weights (averaged ones where the checkpoint has them).
-
-    Raises:
-        InputError: the file, an option or the checkpoint is wrong, or there is none for a network that learns.
-    """
-    from basicsr.archs import build_network
-    from basicsr.utils.registry import ARCH_REGISTRY
-
-    place = Place(file, "network_g")
-    section = check_section(read_options(file).get("network_g"), place)
-    section = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}  # in the checkpoint
-    check_component(ARCH_REGISTRY, section, place)
-    net = build_network(section)
-    if weights is not None:
-        check_state(weights, section, "params_ema")
-        net.load_state_dict(load_network_state(weights, "params_ema"))
-    elif any(True for _ in net.parameters()):
-        raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
-    return net.to(device).eval()
 
 
 def row_network(
@@ -52,7 +26,7 @@ def row_network(
     """A row's network for the loop along a stack, with what its oracle knows.
 
     Args:
-        net: of :func:`load_network`; an oracle's true codes replace its prior.
+        net: of :func:`gpemsr.volume.network.load_network`; an oracle's true codes replace its prior.
         method: the row.
         stacks: the test set.
         device: where ``net`` is.
@@ -64,10 +38,7 @@ def row_network(
     if method.oracle is None:
         if getattr(getattr(net, "options", None), "whole_stack", False):
             raise InputError("network_g.whole_stack=true: expected false, sections are super-resolved in windows")
-        datasets = read_options(method.options).get("datasets")
-        sections = [s for s in datasets.values() if isinstance(s, Mapping)] if isinstance(datasets, Mapping) else []
-        frames = [s["num_frame"] for s in sections if isinstance(s.get("num_frame"), int)]
-        return section_network(net, frames[0] if frames else FRAMES)
+        return section_network(net, window_length(method.options))
     if not isinstance(net, GPEMSR):
         raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
     if method.oracle in ("true_codes", "true_reference"):

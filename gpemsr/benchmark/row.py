@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from gpemsr import compat, register
 from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
-from gpemsr.benchmark.networks import load_network, row_network
+from gpemsr.benchmark.networks import row_network
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, Segmenter, slug
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_store import SectionStore, open_section_store
@@ -27,6 +27,7 @@ from gpemsr.segmentation.agglomeration import Agglomeration
 from gpemsr.segmentation.membranes import membrane_f1
 from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
 from gpemsr.segmentation.true_labels import read_labels
+from gpemsr.volume.network import load_network
 from gpemsr.volume.section_loop import SectionNetwork, super_resolve_sections
 
 

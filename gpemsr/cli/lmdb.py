@@ -156,12 +156,12 @@ def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:
     return splits
 
 
-def parse_crop(text: str):
+def parse_crop(text: str, option: str = "--crop"):
     """``"0:50,:,16:"`` -> ``((0, 50), (None, None), (16, None))``: z, y, x; ends not included."""
     parts = text.split(",")
     matches = [match for part in parts if (match := re.fullmatch(r"(\d*):(\d*)", part.strip()))]
     if not len(parts) == len(matches) == 3:
-        raise InputError(f"--crop {text}: expected such as 0:50,0:1024,256:1280 or :,:,0:512")
+        raise InputError(f"{option} {text}: expected such as 0:50,0:1024,256:1280 or :,:,0:512")
     return tuple(tuple(int(end) if end else None for end in match.groups()) for match in matches)
 
 

@@ -10,9 +10,9 @@ from mmagic.registry import MODELS
 from mmagic.structures import DataSample
 from mmengine.logging import MMLogger
 
+from gpemsr.archs.blocks import lay_out
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.gpemsr_model import attach_features, load_prior
-from gpemsr.models.stage_base import lay_out
 from gpemsr.volume.section_loop import SlidingWindow
 
 

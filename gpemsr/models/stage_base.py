@@ -11,6 +11,7 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from torch.nn import functional as F
 
+from gpemsr.archs.blocks import lay_out
 from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.models.portable import PortableModel
@@ -143,16 +144,6 @@ class StageModel(PortableModel, SRModel):
         if getattr(self, "picture", None) is None:
             self.picture = side_by_side(visuals)
         return visuals
-
-
-def lay_out(net: torch.nn.Module) -> torch.nn.Module:
-    """``net`` with its weights laid out as convolutions read them fastest."""
-    for module in net.modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
-            module.to(memory_format=torch.channels_last)
-        elif isinstance(module, torch.nn.Conv3d) and max(module.kernel_size) > 1:
-            module.to(memory_format=torch.channels_last_3d)
-    return net
 
 
 def side_by_side(visuals: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -29,7 +29,10 @@ class SectionNetwork(Protocol):
 
 
 class Sections(Protocol):
-    """LR sections of one stack in the order of z, each (1, h, w) in [0, 1]: a tensor (n, 1, h, w), or read lazily."""
+    """LR sections of one stack in the order of z, each (1, h, w) in [0, 1]: a tensor (n, 1, h, w), or read lazily.
+
+    Several stacks of one size go together as sections (b, 1, h, w).
+    """
 
     def __len__(self) -> int: ...
 
@@ -56,14 +59,17 @@ class SlidingWindow:
 
         Args:
             keys: what names each section; equal keys are the same section.
-            read: a key -> the section (1, h, w), on the network's device.
+            read: a key -> the section (1, h, w), or those of b stacks (b, 1, h, w), on the network's device.
         """
         before, self.encoded = self.encoded, {}
         for key in dict.fromkeys(keys):
             known = before.get(key)
-            self.encoded[key] = self.network.encode_sections(read(key)[None, None]) if known is None else known
+            self.encoded[key] = self._encode(read(key)) if known is None else known
         parts = [self.encoded[key] for key in keys]
         return type(parts[0]).cat(parts)
+
+    def _encode(self, lq: torch.Tensor) -> Any:
+        return self.network.encode_sections(lq[:, None] if lq.dim() == 4 else lq[None, None])
 
 
 @torch.no_grad()

@@ -26,8 +26,9 @@ class VolumeFormat:
         suffixes: of its files or folders, in lower case, with the dot; none for a folder of any name.
         reader: makes a :class:`Volume` with voxels of any type; what it raises is reported in one line.
         matches: whether a path is of this format; by default a file with one of the suffixes.
+        has_levels: whether ``Opening.level`` chooses a level of a pyramid.
         has_datasets: whether ``Opening.dataset`` names one of several volumes in a file.
-        create: ``(path, shape, dtype, voxel_size)`` -> a writer such as
+        create: ``(path, shape, dtype, voxel_size, **metadata)`` of :func:`create_volume` -> a writer such as
             :class:`~gpemsr.data.volumes.writer.TiffStackWriter`; None for a format that is only read.
     """
 
@@ -35,6 +36,7 @@ class VolumeFormat:
     reader: Callable[[Any, Opening], Volume]
     matches: Callable[[Any], bool] | None = None
     has_datasets: bool = False
+    has_levels: bool = False
     create: Callable[..., Any] | None = None
 
     def reads(self, path: Path | str) -> bool:
@@ -47,6 +49,8 @@ class VolumeFormat:
         """Open a volume. Raises :class:`InputError`, whatever its library raises."""
         if opening.dataset is not None and not self.has_datasets:
             raise InputError(f"{path}: has no data sets, so --dataset {opening.dataset} cannot be read")
+        if opening.level is not None and not self.has_levels:
+            raise InputError(f"{path}: has no levels, so --level {opening.level} cannot be read")
         try:
             return self.reader(path, opening)
         except InputError:
@@ -88,20 +92,27 @@ def create_volume(
     shape: tuple[int, int, int],
     dtype: Any,
     voxel_size: tuple[float, float, float] | None = None,
+    **metadata: Any,
 ) -> Any:
     """A writer of the format that the suffix of ``path`` names: a context manager with ``write(section)``.
 
     Args:
         path: the file to make.
         shape: (z, y, x) of the stack.
-        dtype: ``uint8`` or ``uint16``.
+        dtype: of the grey values.
         voxel_size: (z, y, x) in nm, or None if unknown.
+        metadata: ``translation``, (z, y, x) in nm of the first voxel's centre, and ``note``, how the volume was made;
+            what a format has no place for is left out.
 
     Raises:
         InputError: a suffix that no format is written with, or what the writer refuses.
     """
     path = Path(path)
-    writers = {suffix: form.create for form in formats() if form.create for suffix in form.suffixes}
-    if path.suffix.lower() not in writers:
-        raise InputError(f"{path}: not a format that is written; expected {', '.join(writers)}")
-    return writers[path.suffix.lower()](path, shape, dtype, voxel_size)
+    if path.suffix.lower() not in writable():
+        raise InputError(f"{path}: not a format that is written; expected {', '.join(writable())}")
+    return writable()[path.suffix.lower()](path, shape, dtype, voxel_size, **metadata)
+
+
+def writable() -> dict[str, Callable[..., Any]]:
+    """``create`` of the formats that are written, by suffix."""
+    return {suffix: form.create for form in formats() if form.create for suffix in form.suffixes}

@@ -7,9 +7,12 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpemsr.data.volumes.array import ArrayVolume, choose, listed
 from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
 from gpemsr.data.volumes.formats import VolumeFormat
+from gpemsr.data.volumes.hdf5_writer import Hdf5Writer
 from gpemsr.data.volumes.volume import Opening, reason
 from gpemsr.data.volumes.voxel_size import from_attributes, json_or_text
 from gpemsr.errors import InputError
@@ -42,6 +45,7 @@ class Hdf5Volume(ArrayVolume):
                 voxel_size=lambda: from_attributes(_attributes(array), axes.places, path),
                 absent=_absent(array, axes, path, opening.ids),
             )
+            self.translation = _offset(array, axes)
             self.dataset = array.name.strip("/")
             stack.pop_all()
 
@@ -106,6 +110,15 @@ def _axes(array: Any, opening: Opening, path: Path) -> Axes:
     return unnamed_axes(array.shape, opening, path)
 
 
+def _offset(array: Any, axes: Axes) -> tuple[float, float, float]:
+    """CREMI's ``offset``, (z, y, x) in nm; 0 without one."""
+    offset = np.ravel(array.attrs.get("offset", ()))
+    if offset.size != array.ndim or offset.dtype.kind not in "iuf":
+        return 0.0, 0.0, 0.0
+    z, y, x = (0.0 if axes.z is None and place == 0 else float(offset[place]) for place in axes.places)
+    return z, y, x
+
+
 def _absent(array: Any, axes: Axes, path: Path, ids: bool) -> dict[int, str]:
     """Sections of which a source or a chunk is not there, and which one."""
     if array.is_virtual:
@@ -132,7 +145,6 @@ def _absent(array: Any, axes: Axes, path: Path, ids: bool) -> dict[int, str]:
 
 def _absent_sources(array: Any, axes: Axes, path: Path) -> dict[int, str]:
     import h5py
-    import numpy as np
 
     absent: dict[int, str] = {}
     covered = np.zeros(array.shape[axes.places[0]], bool)
@@ -153,4 +165,4 @@ def _absent_sources(array: Any, axes: Axes, path: Path) -> dict[int, str]:
     return absent | {int(z): "no source of the virtual data set" for z in np.flatnonzero(~covered)}
 
 
-FORMAT = VolumeFormat((".h5", ".hdf", ".hdf5"), Hdf5Volume, has_datasets=True)
+FORMAT = VolumeFormat((".h5", ".hdf", ".hdf5"), Hdf5Volume, has_datasets=True, create=Hdf5Writer)

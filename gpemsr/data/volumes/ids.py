@@ -18,7 +18,7 @@ def open_ids(path: str | Path, dataset: str | None = CREMI_IDS) -> Volume:
 
     Args:
         path: what :func:`gpemsr.data.volumes.reader.open_volume` takes.
-        dataset: the data set of an HDF5 file or the array of a Zarr group.
+        dataset: the data set of an HDF5 file or the array of a Zarr group; None is the default of grey values.
 
     Raises:
         InputError: absent, of another format, damaged, or not whole numbers.

@@ -11,7 +11,7 @@ from gpemsr.data.volumes.array import choose, listed
 from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
 from gpemsr.data.volumes.nodes import Node, Store, has_image
 from gpemsr.data.volumes.volume import Opening
-from gpemsr.data.volumes.voxel_size import VoxelSize, complete, from_attributes, nanometres
+from gpemsr.data.volumes.voxel_size import VoxelSize, complete, from_attributes, nanometres, unit_length
 from gpemsr.errors import InputError
 
 
@@ -24,12 +24,14 @@ class Found:
         driver: tensorstore's.
         axes: where z, y and x are.
         voxel_size: finds (z, y, x) in nm.
+        translation: finds (z, y, x) in nm of the centre of the first voxel.
     """
 
     name: str
     driver: str
     axes: Axes
     voxel_size: Callable[[], VoxelSize | None]
+    translation: Callable[[], VoxelSize] = lambda: (0.0, 0.0, 0.0)
 
 
 def find_image(store: Store, opening: Opening) -> Found:
@@ -53,8 +55,10 @@ def find_image(store: Store, opening: Opening) -> Found:
         assert node is not None
     image, level = _multiscale(node), name
     if node.shape is None and image is not None:
-        level = "/".join(filter(None, (name, _finest(image, store))))
+        level = "/".join(filter(None, (name, _level(image, store, opening.level))))
         node = store.node(level)
+    elif opening.level is not None:
+        raise InputError(f"{store.path}: --level {opening.level}: expected an OME-Zarr image, which has levels")
     elif image is None:
         image = _image_of(store, level)
     if node is None or node.shape is None:
@@ -62,7 +66,14 @@ def find_image(store: Store, opening: Opening) -> Found:
     if image is not None:
         names = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes") or ()]
         axes = named_axes(names or list("tczyx")[-len(node.shape) :], node.shape, opening, store.path)
-        return Found(level, node.driver, axes, lambda: _ome_voxel_size(image, level, axes))
+        steps = [_transformations(image, level, kind) for kind in ("scale", "translation")]
+        return Found(
+            level,
+            node.driver,
+            axes,
+            lambda: _ome_voxel_size(image, axes, steps[0]),
+            lambda: _ome_translation(image, axes, *steps),
+        )
     return Found(level, node.driver, axes := _axes(node, opening, store), lambda: _attribute_size(store, node, axes))
 
 
@@ -89,32 +100,61 @@ def _image_of(store: Store, level: str) -> dict | None:
     return None
 
 
-def _scale(item: dict) -> list[float] | None:
+def _transformation(item: dict, kind: str) -> list[float] | None:
     for transformation in item.get("coordinateTransformations") or []:
-        if transformation.get("type") == "scale":
-            return [float(factor) for factor in transformation["scale"]]
+        if transformation.get("type") == kind and kind in transformation:
+            return [float(value) for value in transformation[kind]]
     return None
 
 
-def _finest(image: dict, store: Store) -> str:
-    """Path of the level with the smallest voxels; the first one if no scales are given."""
+def _level(image: dict, store: Store, number: int | None) -> str:
+    """Path of a level; by default of the one with the smallest voxels, or the first one if no scales are given."""
     levels = image.get("datasets") or []
     if not levels:
         raise InputError(f"{store.path}: OME-Zarr metadata name no levels")
-    return min(levels, key=lambda level: math.prod(_scale(level) or [1.0]))["path"].strip("/")
+    if number is None:
+        return min(levels, key=lambda level: math.prod(_transformation(level, "scale") or [1.0]))["path"].strip("/")
+    if not 0 <= number < len(levels):
+        raise InputError(f"{store.path}: --level {number}: expected 0 to {len(levels) - 1}, the number of a level")
+    return levels[number]["path"].strip("/")
 
 
-def _ome_voxel_size(image: dict, level: str, axes: Axes) -> VoxelSize | None:
-    """(z, y, x) in nm: the level's scale times the image's, by the axes' units; None if any is missing."""
+def _transformations(image: dict, level: str, kind: str) -> tuple[list[float] | None, list[float] | None]:
+    """The level's transformation of a kind, and the image's, which comes after it."""
     item: dict = next((item for item in image["datasets"] if f"/{level}".endswith(f"/{item['path']}")), {})
-    scale, common, units = _scale(item), _scale(image), image.get("axes") or []
-    if scale is None or len(scale) != len(units) or not all(isinstance(axis, dict) for axis in units):
+    return _transformation(item, kind), _transformation(image, kind)
+
+
+def _ome_lengths(image: dict, axes: Axes, lengths: list[float]) -> list[float | None]:
+    """Lengths along the image's axes -> those along z, y and x in nm; None where an axis has no unit."""
+    units = image.get("axes") or []
+    if len(lengths) != len(units) or not all(isinstance(axis, dict) for axis in units):
+        return [None] * 3
+    factors = [unit_length(units[place].get("unit")) for place in axes.places]
+    return [
+        None if factor is None or (axes.z is None and place == 0) else lengths[place] * factor
+        for place, factor in zip(axes.places, factors, strict=True)
+    ]
+
+
+def _ome_voxel_size(image: dict, axes: Axes, scales: tuple) -> VoxelSize | None:
+    """(z, y, x) in nm: the level's scale times the image's, by the axes' units; None if any is missing."""
+    scale, common = scales
+    if scale is None:
         return None
     factors = common if common and len(common) == len(scale) else [1.0] * len(scale)
-    return complete(
-        [None if axes.z is None and place == 0 else nanometres(scale[place] * factors[place], units[place].get("unit"))
-         for place in axes.places]
-    )  # fmt: skip
+    lengths = _ome_lengths(image, axes, [a * b for a, b in zip(scale, factors, strict=True)])
+    return complete([nanometres(length, "nm") for length in lengths])
+
+
+def _ome_translation(image: dict, axes: Axes, scales: tuple, translations: tuple) -> VoxelSize:
+    """(z, y, x) in nm, 0 where it is not said."""
+    count = len(image.get("axes") or [])
+    shift, common = ([0.0] * count if found is None or len(found) != count else found for found in translations)
+    factors = scales[1] if scales[1] and len(scales[1]) == count else [1.0] * count
+    lengths = [a * factor + b for a, b, factor in zip(shift, common, factors, strict=True)]
+    z, y, x = (length or 0.0 for length in _ome_lengths(image, axes, lengths))
+    return z, y, x
 
 
 def _axes(node: Node, opening: Opening, store: Store) -> Axes:

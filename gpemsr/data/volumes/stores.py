@@ -47,6 +47,7 @@ class StoreVolume(ArrayVolume):
             dtype=array.dtype.numpy_dtype,
             voxel_size=found.voxel_size,
         )
+        self.translation = found.translation()
         self.dataset = found.name.removeprefix(store.inside).strip("/") or None
 
 
@@ -81,4 +82,4 @@ def is_store(path: Path | str) -> bool:
     return has_marks or ((path / "info").is_file() and b'"scales"' in (path / "info").read_bytes())
 
 
-FORMAT = VolumeFormat((".zarr", ".n5"), StoreVolume, matches=is_store, has_datasets=True)
+FORMAT = VolumeFormat((".zarr", ".n5"), StoreVolume, matches=is_store, has_datasets=True, has_levels=True)

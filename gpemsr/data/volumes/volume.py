@@ -24,6 +24,7 @@ class Opening:
         dataset: which of several volumes in a file or folder.
         on_missing: what to do about sections that are absent or of one value: ``refuse``, ``replace`` by the nearest
             earlier one, or ``keep`` them as they are read, black.
+        level: which level of a pyramid, 0 the first that its image lists; by default the finest.
         channel: which channel, if there are several.
         time: which time point, if there are several.
         voxel_size: (z, y, x) in nm, in place of what the source says.
@@ -32,6 +33,7 @@ class Opening:
 
     dataset: str | None = None
     on_missing: Literal["refuse", "replace", "keep"] = "refuse"
+    level: int | None = None
     channel: int | None = None
     time: int | None = None
     voxel_size: VoxelSize | None = None
@@ -67,6 +69,7 @@ class Volume(ABC):
         shape: (z, y, x) in voxels.
         dtype: in native byte order.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
+        translation: (z, y, x) in nm of the centre of the first voxel, 0 if the source does not say.
         numbers: source number of each section, consecutive; 0 ... z - 1 but for folders, whose file names say.
         replaced: number of a missing section, once known -> number of the section that stands in for it.
         on_missing: see :class:`Opening`.
@@ -88,6 +91,7 @@ class Volume(ABC):
         self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
         self.dtype = np.dtype(dtype).newbyteorder("=")
         self.numbers = range(self.shape[0]) if numbers is None else numbers
+        self.translation = (0.0, 0.0, 0.0)
         self.voxel_size = opening.voxel_size
         if self.voxel_size is None and (found := voxel_size()) is not None:
             self.voxel_size = check_voxel_size(found, source)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
+from gpemsr.data.volumes.volume import GREY_TYPES, check_dtype, check_voxel_size
 from gpemsr.errors import InputError
 from gpemsr.files import replaced, write_errors
 
@@ -21,14 +21,18 @@ _PAGE_BYTES = 512
 class TiffStackWriter:
     """Streams sections to a TIFF stack with ImageJ metadata; BigTIFF where 4 GB do not suffice.
 
+    A name that ends with ``.ome.tif`` asks for OME metadata instead.
+
     A context manager: the file has its name only after the block ended well with all sections written; an
     exception leaves nothing. Memory is one section.
 
     Args:
         path: the file to make; an existing one is replaced when complete.
         shape: (z, y, x) of the stack.
-        dtype: ``uint8`` or ``uint16``.
+        dtype: one of ``GREY_TYPES``.
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
+        translation: ignored, since ImageJ and OME place stacks otherwise.
+        note: how the stack was made.
 
     Raises:
         InputError: a wrong shape, dtype or voxel size, or a file that cannot be written.
@@ -40,14 +44,18 @@ class TiffStackWriter:
         shape: tuple[int, int, int],
         dtype: np.dtype | type,
         voxel_size: tuple[float, float, float] | None = None,
+        *,
+        translation: tuple[float, float, float] | None = None,
+        note: str | None = None,
     ):
         self.path = Path(path)
-        check_dtype(np.dtype(dtype), self.path)
+        check_dtype(np.dtype(dtype), self.path, GREY_TYPES)
         if len(shape) != 3 or min(shape) < 1:
             raise InputError(f"{self.path}: shape {tuple(shape)}; expected (z, y, x), not empty")
         self.shape = tuple(shape)
         self.dtype = np.dtype(dtype)
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
+        self.note = note
         self.written = 0
         self._writer: Any = None  # tifffile.TiffWriter, once entered
 
@@ -80,18 +88,35 @@ class TiffStackWriter:
             self._writer.write(
                 section,
                 photometric="minisblack",
-                description=self._description() if self.written == 0 else None,
+                description=(self._ome() if self.is_ome else self._description()) if self.written == 0 else None,
                 metadata=None,
                 contiguous=False,
                 **resolution,
             )
         self.written += 1
 
+    @property
+    def is_ome(self) -> bool:
+        """Whether the name asks for OME-TIFF."""
+        return self.path.stem.lower().endswith(".ome")
+
+    def _ome(self) -> bytes:
+        """OME-XML of a stack."""
+        depth, height, width = self.shape
+        metadata: dict[str, Any] = {"axes": "ZYX", "Name": self.path.name, "Description": self.note or ""}
+        for axis, size in zip("ZYX", self.voxel_size or (), strict=False):
+            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "nm"}
+        document = tifffile.OmeXml()
+        document.addimage(self.dtype, self.shape, (depth, 1, 1, height, width, 1), **metadata)
+        return document.tostring(declaration=True).encode()
+
     def _description(self) -> str:
         """ImageJ's description of a stack; the number of pixels per nm is in the resolution tags."""
         lines = ["ImageJ=1.53t", f"images={self.shape[0]}", f"slices={self.shape[0]}", "loop=false"]
         if self.voxel_size is not None:
             lines += ["unit=nm", f"spacing={self.voxel_size[0]!r}"]
+        if self.note:
+            lines.append(f"note={self.note}")
         return "\n".join(lines) + "\n"
 
     def _check_complete(self, kind: type | None, *_: object) -> None:

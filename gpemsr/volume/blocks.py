@@ -1,0 +1,170 @@
+"""Super-resolving one block: its tile columns streamed along z, and blended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+
+from gpemsr.volume.network import VolumeNetwork
+from gpemsr.volume.section_loop import encoded_windows
+from gpemsr.volume.stack import Column, LRStack
+from gpemsr.volume.tiles import Block, Grid, Span
+
+
+@dataclass(frozen=True)
+class TileSection:
+    """One section of one tile, super-resolved.
+
+    Attributes:
+        z: its position in the stack.
+        tile: (y, x) numbers in the grid.
+        sr: (r*h, r*w), float32, not clipped, of all that the network saw.
+        window: what the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ...
+        row: its place in the window's first axis.
+    """
+
+    z: int
+    tile: tuple[int, int]
+    sr: torch.Tensor
+    window: Any
+    row: int
+
+
+@dataclass
+class SeamSums:
+    """Sums of absolute grey-value steps from an LR pixel to the next: where tiles meet, and elsewhere."""
+
+    border: float = 0.0
+    borders: int = 0
+    other: float = 0.0
+    others: int = 0
+
+    def add(self, steps: np.ndarray, borders: list[int]) -> None:
+        """Count ``steps`` (n, places), where ``borders`` are indices of places."""
+        at = np.zeros(steps.shape[1], bool)
+        at[borders] = True
+        for name, chosen in (("border", steps[:, at]), ("other", steps[:, ~at])):
+            setattr(self, name, getattr(self, name) + float(chosen.sum(dtype=np.float64)))
+            setattr(self, f"{name}s", getattr(self, f"{name}s") + chosen.size)
+
+    @property
+    def ratio(self) -> float | None:
+        """Mean step where tiles meet over that elsewhere; None where no tiles meet."""
+        return (self.border / self.borders) / (self.other / self.others) if self.borders and self.other else None
+
+
+@dataclass
+class BlockResult:
+    """A super-resolved block.
+
+    Attributes:
+        image: (z, r*y, r*x) in the source's data type.
+        replaced: [z, y and x of the rectangle, the section that stands in], for each that was damaged.
+        seams: of the block.
+    """
+
+    image: np.ndarray
+    replaced: list[list[Any]] = field(default_factory=list)
+    seams: SeamSums = field(default_factory=SeamSums)
+
+
+def super_resolve_tiles(
+    network: VolumeNetwork, columns: Column, tiles: list[tuple[int, int]], z: Span
+) -> Iterator[TileSection]:
+    """The sections ``z`` of some tiles of one size, each section encoded once."""
+    windows = encoded_windows(network, columns, range(*z), network.device)
+    for index, window in zip(range(*z), windows, strict=True):
+        sr = network.reconstruct(window)[:, 0]
+        for row, tile in enumerate(tiles):
+            yield TileSection(index, tile, sr[row], window, row)
+
+
+def super_resolve_block(
+    network: VolumeNetwork,
+    stack: LRStack,
+    grid: Grid,
+    block: Block,
+    batch: int = 1,
+    advance: Callable[[], object] = lambda: None,
+    see: Callable[[TileSection], object] = lambda section: None,
+) -> BlockResult:
+    """Super-resolve a block; the same bytes whichever blocks were done before.
+
+    Args:
+        network: in the plan's precision.
+        stack: the LR stack.
+        grid: its tiles.
+        block: which block.
+        batch: tiles that go through the network together.
+        advance: called after each section of a tile.
+        see: called with each section of a tile before it is blended.
+    """
+    r = network.scale
+    lengths = [stop - start for start, stop in (block.z, block.y, block.x)]
+    shape = (lengths[0], r * lengths[1], r * lengths[2])
+    result = BlockResult(np.empty(shape, stack.volume.dtype))
+    tiles = grid.tiles_of(block)
+    blended = None if grid.is_whole else np.zeros(shape, np.float32)
+    for together, rectangles in batches(grid, tiles, batch):
+        column = Column(stack, rectangles)
+        for section in super_resolve_tiles(network, column, together, block.z):
+            see(section)
+            k, image = section.z - block.z[0], section.sr.cpu().numpy()
+            if blended is None:
+                result.image[k] = stack.store(image)
+            else:
+                blend(blended[k], image, grid, block, section.tile, r)
+            advance()
+        result.replaced += [
+            [z, *rectangles[number], source]
+            for (number, z), source in column.replaced.items()
+            if block.z[0] <= z < block.z[1]
+        ]
+    if blended is not None:
+        for k in range(len(blended)):
+            result.image[k] = stack.store(blended[k])
+        result.seams = seams_of(result.image, grid, block, r)
+    return result
+
+
+def batches(
+    grid: Grid, tiles: list[tuple[int, int]], batch: int
+) -> Iterator[tuple[list[tuple[int, int]], list[tuple[Span, Span]]]]:
+    """Up to ``batch`` neighbouring tiles of one size at a time, and the rectangles that the network sees of them."""
+
+    def size(tile: tuple[int, int]) -> tuple[int, ...]:
+        return tuple(stop - start for start, stop in (grid.y.seen(tile[0]), grid.x.seen(tile[1])))
+
+    for _, group in groupby(sorted(tiles, key=size), key=size):
+        same = list(group)
+        for first in range(0, len(same), batch):
+            together = same[first : first + batch]
+            yield together, [(grid.y.seen(j), grid.x.seen(i)) for j, i in together]
+
+
+def blend(into: np.ndarray, image: np.ndarray, grid: Grid, block: Block, tile: tuple[int, int], scale: int) -> None:
+    """Add a tile (r*h, r*w) with its weights to a block's section (r*y, r*x), in place."""
+    targets, sources, weights = [], [], []
+    for axis, number, span in ((grid.y, tile[0], block.y), (grid.x, tile[1], block.x)):
+        used, seen = axis.used(number), axis.seen(number)
+        start, stop = max(used[0], span[0]), min(used[1], span[1])
+        targets.append(slice(scale * (start - span[0]), scale * (stop - span[0])))
+        sources.append(slice(scale * (start - seen[0]), scale * (stop - seen[0])))
+        weights.append(axis.weights(number, scale)[scale * (start - used[0]) : scale * (stop - used[0])])
+    into[tuple(targets)] += image[tuple(sources)] * np.outer(*weights)
+
+
+def seams_of(image: np.ndarray, grid: Grid, block: Block, scale: int) -> SeamSums:
+    """Steps of a block's image (z, r*y, r*x) over the borders of LR pixels: where tiles meet, and elsewhere."""
+    sums = SeamSums()
+    for section in image:
+        for axis, span, turned in ((grid.y, block.y, section.T), (grid.x, block.x, section)):
+            at = turned[:, scale::scale].astype(np.float32)
+            before = turned[:, scale - 1 : -1 : scale].astype(np.float32)
+            sums.add(np.abs(at - before), [border - span[0] - 1 for border in axis.borders(span)])
+    return sums

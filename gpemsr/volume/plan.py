@@ -1,0 +1,193 @@
+"""What could change the bytes of a super-resolved volume, fixed once and stored beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from gpemsr.archs.precision import Precision
+from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, pyramid_factors
+from gpemsr.errors import InputError
+from gpemsr.volume.stack import Region
+from gpemsr.volume.tiles import Block, Grid
+
+CHUNK = (8, 128, 128)
+SHARD = 1024  # HR pixels along y and x, where the network sees whole sections
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to super-resolve, and with what.
+
+    Attributes:
+        source: the LR volume; all that :func:`gpemsr.data.volumes.reader.open_volume` reads.
+        output: the volume to make; its suffix says the format: ``.zarr``, ``.ome.tif``, ``.tif`` or ``.h5``.
+        weights: checkpoint; None for a network that learns nothing.
+        options: option file with ``network_g``; None where the checkpoint names its network.
+        dataset, level, channel, time, voxel_size: see :class:`~gpemsr.data.volumes.volume.Opening`.
+        grey_range: what becomes 0 and 1, as in training: two grey values, or a choice of
+            :func:`~gpemsr.data.grey_values.choose_range`.
+        region: z, y, x of the part to super-resolve; None for an end is that of the volume. z are section numbers.
+        mask: volume of whole numbers, not 0 where there is tissue.
+        missing: numbers of sections known to be damaged.
+        tile, overlap, halo, depth, batch: see :class:`Plan`; None is chosen by the memory.
+        memory: bytes that may be taken; None is most of what is free.
+        precision: ``fp32`` or ``bf16``.
+        device: ``cpu``, ``cuda``, ...; None is a GPU if there is one.
+        ome_version: ``0.5`` or ``0.4``.
+    """
+
+    source: str
+    output: str
+    weights: str | None = None
+    options: str | None = None
+    dataset: str | None = None
+    level: int | None = None
+    channel: int | None = None
+    time: int | None = None
+    voxel_size: tuple[float, float, float] | None = None
+    grey_range: tuple[float, float] | str | None = None
+    region: tuple[tuple[int | None, int | None], ...] = ((None, None),) * 3
+    mask: str | None = None
+    missing: tuple[int, ...] = ()
+    tile: int | None = None
+    overlap: int | None = None
+    halo: int | None = None
+    depth: int | None = None
+    batch: int | None = None
+    memory: int | None = None
+    precision: Precision = "fp32"
+    device: str | None = None
+    ome_version: str = "0.5"
+
+    @property
+    def path(self) -> Path:
+        """The volume to make."""
+        return Path(self.output)
+
+    @property
+    def folder(self) -> Path:
+        """Where plan, markers and the image are until all of it is done."""
+        return self.path.with_name(f"{self.path.name}.run")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed before the first block.
+
+    Attributes:
+        version: of this package.
+        source: fingerprint, shape and data type of the LR volume.
+        region: z, y, x of it, in voxels.
+        voxel_size: (z, y, x) in nm of the LR voxels.
+        translation: (z, y, x) in nm of the centre of the LR volume's first voxel.
+        grey_range: grey values that become 0 and 1.
+        mask: fingerprint of the mask.
+        missing: sections known to be damaged.
+        weights: SHA-256 of the checkpoint.
+        network: its options.
+        num_frame: sections of a window.
+        scale: HR over LR size.
+        precision: ``fp32`` or ``bf16``.
+        tile, overlap, halo: see :class:`~gpemsr.volume.tiles.Tiling`; LR pixels.
+        depth: sections of a block.
+        tiles: tiles of a block along y and x.
+        batch: tiles that go through the network together.
+        blocks: those to super-resolve; None is all, others have no tissue.
+        pyramid: whether coarser levels are made.
+        ome_version: of the image.
+    """
+
+    version: str
+    source: dict[str, Any]
+    region: Region
+    voxel_size: tuple[float, float, float]
+    translation: tuple[float, float, float]
+    grey_range: tuple[float, float]
+    mask: str | None
+    missing: list[int]
+    weights: str | None
+    network: dict[str, Any]
+    num_frame: int
+    scale: int
+    precision: Precision
+    tile: int
+    overlap: int
+    halo: int
+    depth: int
+    tiles: int
+    batch: int
+    blocks: list[int] | None
+    pyramid: bool
+    ome_version: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(z, y, x) of the LR region."""
+        z, y, x = (stop - start for start, stop in self.region)
+        return z, y, x
+
+    @property
+    def grid(self) -> Grid:
+        """Tiles and blocks."""
+        return Grid(self.shape, self.tile, self.overlap, self.halo, self.depth, self.tiles)
+
+    @property
+    def wanted(self) -> range | list[int]:
+        """Numbers of the blocks that are super-resolved."""
+        return range(len(self.grid)) if self.blocks is None else self.blocks
+
+    @property
+    def layout(self) -> ImageLayout:
+        """Of the image."""
+        r, (z, y, x) = self.scale, self.shape
+        voxel_size = (self.voxel_size[0], self.voxel_size[1] / r, self.voxel_size[2] / r)
+        corner = (0.0, (1 - r) / 2 * voxel_size[1], (1 - r) / 2 * voxel_size[2])  # an LR voxel's first HR voxel
+        translation = tuple(
+            origin + start * size + shift
+            for origin, (start, _), size, shift in zip(
+                self.translation, self.region, self.voxel_size, corner, strict=True
+            )
+        )
+        shape = (z, r * y, r * x)
+        chunk, shard = [math.gcd(self.depth, CHUNK[0])], [self.depth]
+        for axis in (self.grid.y, self.grid.x):
+            if axis.count > 1:
+                shard.append(r * axis.core)
+                chunk.append(math.gcd(r * axis.core, CHUNK[1]))
+            else:
+                chunk.append(CHUNK[1])
+                shard.append(min(SHARD, -(-r * axis.size // CHUNK[1]) * CHUNK[1]))
+        return ImageLayout(
+            shape, self.source["dtype"], voxel_size, translation, tuple(chunk), tuple(shard),  # type: ignore[arg-type]
+            pyramid_factors(shape, voxel_size) if self.pyramid else ((1, 1, 1),), self.ome_version,
+        )  # fmt: skip
+
+    def start_of(self, block: Block) -> tuple[int, int, int]:
+        """First voxel of a block in the image."""
+        return block.z[0], self.scale * block.y[0], self.scale * block.x[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as it is stored."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """The inverse of :meth:`to_json`."""
+        region = tuple((int(start), int(stop)) for start, stop in data["region"])
+        tuples = {name: tuple(data[name]) for name in ("voxel_size", "translation", "grey_range")}
+        return cls(**{**data, **tuples, "region": region})
+
+    def refuse_unless_same(self, other: Plan, folder: Path) -> None:
+        """Raise :class:`InputError` naming what differs from ``other``, the stored plan."""
+        ours, theirs = self.to_json(), other.to_json()
+        for name in (f.name for f in fields(self)):
+            if ours[name] != theirs[name]:
+                was, now = (json.dumps(value)[:120] for value in (theirs[name], ours[name]))
+                raise InputError(
+                    f"{folder}: was begun with {name} {was}, not {now}; expected the same, or remove that folder"
+                )

@@ -1,0 +1,160 @@
+"""The LR stack that is super-resolved: a region of a volume, its mask, and what stands in for damaged sections."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gpemsr.data.grey_values import GreyRange
+from gpemsr.data.section_sampling import to_tensor
+from gpemsr.data.volumes.ids import open_ids
+from gpemsr.data.volumes.volume import Volume
+from gpemsr.errors import InputError
+from gpemsr.volume.tiles import Block, Span
+
+REACH = 4  # sections; where a rectangle is constant for longer, there is no tissue
+SAMPLE = 256  # pixels along y and x
+Region = tuple[Span, Span, Span]
+
+
+class LRStack:
+    """A region of a volume, read rectangle by rectangle.
+
+    Args:
+        volume: the LR volume; what is not there is read as 0 (``on_missing="keep"``).
+        grey_range: which grey values become 0 and 1.
+        region: z, y, x of the part that is super-resolved.
+        missing: source numbers of sections known to be damaged.
+        mask: a volume of whole numbers over all of ``volume``, not 0 where there is tissue; it may be coarser.
+
+    Attributes:
+        shape: (z, y, x) of the region.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        grey_range: GreyRange,
+        region: Region,
+        missing: Collection[int] = (),
+        mask: Path | None = None,
+    ) -> None:
+        self.volume, self.grey_range, self.region = volume, grey_range, region
+        z, y, x = (stop - start for start, stop in region)
+        self.shape = (z, y, x)
+        numbers = {number: index - region[0][0] for index, number in enumerate(volume.numbers)}
+        for number in missing:
+            if number not in numbers:
+                raise InputError(f"missing section {number}: the volume has {volume.numbers[0]}-{volume.numbers[-1]}")
+        self.missing = {numbers[number] for number in missing}
+        self.mask = None if mask is None else open_ids(mask, None)
+        if self.mask is not None and any(a > b for a, b in zip(self.mask.shape, volume.shape, strict=True)):
+            raise InputError(f"{mask}: {self.mask.shape} voxels; expected {volume.shape}, the volume's, or fewer")
+
+    def read(self, z: int, y: Span, x: Span) -> np.ndarray:
+        """A rectangle of section ``z`` as it is stored."""
+        (z0, _), (y0, _), (x0, _) = self.region
+        return self.volume.region(z0 + z, slice(y0 + y[0], y0 + y[1]), slice(x0 + x[0], x0 + x[1]))
+
+    def store(self, image: np.ndarray) -> np.ndarray:
+        """[0, 1] -> grey values of the volume."""
+        return self.grey_range.from_unit(image, self.volume.dtype)
+
+    def has_tissue(self, block: Block) -> bool:
+        """Whether the mask is not 0 everywhere in a block; True without a mask."""
+        if self.mask is None:
+            return True
+        spans = []
+        ends = zip((block.z, block.y, block.x), self.region, self.mask.shape, self.volume.shape, strict=True)
+        for (start, stop), (origin, _), coarse, fine in ends:
+            spans.append(((start + origin) * coarse // fine, -(-(stop + origin) * coarse // fine)))
+        z, y, x = spans
+        return any(self.mask.region(k, slice(*y), slice(*x)).any() for k in range(*z))
+
+    def constant(self, block: Block) -> float | None:
+        """The grey value of a block that has only one, else None."""
+        values: set[float] = set()
+        for z in range(*block.z):
+            section = self.read(z, block.y, block.x)
+            values |= {section.min().item(), section.max().item()}
+            if len(values) > 1:
+                return None
+        return values.pop()
+
+    def close(self) -> None:
+        """Close the files."""
+        self.volume.close()
+        if self.mask is not None:
+            self.mask.close()
+
+
+def sample(volume: Volume, count: int = 3) -> list[np.ndarray]:
+    """The middle of some sections, evenly spaced; the first and the last are among them."""
+    y, x = (slice(max(0, n // 2 - SAMPLE // 2), min(n, n // 2 + SAMPLE // 2)) for n in volume.shape[1:])
+    return [volume.region(int(z), y, x) for z in np.unique(np.linspace(0, volume.shape[0] - 1, count).astype(int))]
+
+
+def fingerprint(volume: Volume) -> str:
+    """SHA-256 of shape, data type and :func:`sample`: tells one volume from another, soon."""
+    digest = hashlib.sha256(f"{volume.shape} {volume.dtype}".encode())
+    for part in sample(volume):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+class Column:
+    """Rectangles of all sections of a stack, of one size: what the loop along z reads; b of them at once.
+
+    A damaged section gets the nearest earlier valid one, as in training, or at the start of the stack the nearest
+    later one. Damaged are those that the user names, and rectangles of a single grey value, unless more
+    than :data:`REACH` of them follow one another.
+
+    Args:
+        stack: the LR stack.
+        rectangles: (y, x) of each.
+
+    Attributes:
+        replaced: (number of the rectangle, z) -> the section that stands in for it.
+    """
+
+    def __init__(self, stack: LRStack, rectangles: list[tuple[Span, Span]]) -> None:
+        self.stack, self.rectangles = stack, rectangles
+        self.replaced: dict[tuple[int, int], int] = {}
+        self._valid: dict[tuple[int, int], bool] = {}
+        self._read = functools.lru_cache(2 * len(rectangles))(lambda number, z: stack.read(z, *rectangles[number]))
+
+    def __len__(self) -> int:
+        return self.stack.shape[0]
+
+    def __getitem__(self, z: int) -> torch.Tensor:
+        """(b, 1, h, w) in [0, 1]."""
+        sections = [self._section(number, z) for number in range(len(self.rectangles))]
+        return to_tensor(np.stack([self.stack.grey_range.to_unit(section) for section in sections]))
+
+    def _section(self, number: int, z: int) -> np.ndarray:
+        source = z if self._is_valid(number, z) else self._substitute(number, z)
+        if source != z:
+            self.replaced[number, z] = source
+        return self._read(number, source)
+
+    def _is_valid(self, number: int, z: int) -> bool:
+        if (number, z) not in self._valid:
+            section = self._read(number, z)
+            self._valid[number, z] = z not in self.stack.missing and bool((section != section.flat[0]).any())
+        return self._valid[number, z]
+
+    def _substitute(self, number: int, z: int) -> int:
+        is_named = z in self.stack.missing
+        reach = len(self) if is_named else REACH
+        low, high = max(-1, z - 1 - reach), min(len(self), z + 1 + reach)
+        before = next((k for k in range(z - 1, low, -1) if self._is_valid(number, k)), low)
+        after = next((k for k in range(z + 1, high) if self._is_valid(number, k)), high)
+        if not is_named and after - before - 1 > REACH:
+            return z  # not damaged: there is no tissue
+        found = [k for k in (before, after) if 0 <= k < len(self)]
+        return found[0] if found else z

@@ -1,0 +1,70 @@
+"""gpemsr-upscale: exit codes, what it prints, one line for bad input."""
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from gpemsr.cli.upscale import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(1, 255, (4, 30, 42), np.uint8)
+    tifffile.imwrite("lr.tif", noise, photometric="minisblack")
+    (tmp_path / "bicubic.yml").write_text("network_g: {type: Bicubic, scale: 8}\n")
+
+    def call(*words: str, source: str = "lr.tif") -> tuple[int, str, str]:
+        voxels = ["--voxel-size", "40", "80", "80"]
+        code = main([source, "sr.zarr", "-opt", "bicubic.yml", "--device", "cpu", *voxels, *words])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_volume_is_made_and_reported(run):
+    code, out, _ = run("--tile", "28", "--overlap", "12", "--halo", "4")
+    assert code == 0
+    assert "output: 4 x 240 x 336, voxel size 40 x 10 x 10 nm" in out and "tiles of 28 x 28 LR pixels" in out
+    assert "sr.zarr: done" in out and "seams: grey values change" in out
+    assert zarr.open_array("sr.zarr/0").shape == (4, 240, 336)
+
+
+def test_a_dry_run_writes_nothing(run, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    code, out, _ = run("--dry-run", "--region", "1:3,:,:")
+    assert code == 0 and "whole sections; 1 blocks of 2 sections" in out and "time: about" in out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--region", "1:3"], "--region 1:3: expected such as"),
+        (["--part", "3/2"], "--part 3/2: expected such as 2/8"),
+        (["--resume"], "sr.zarr.run: no run to go on with"),
+        (["--tile", "30"], "--tile 30: expected a multiple of 4"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, words, said):
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = run(*words)
+    assert code == 2 and err.count("\n") == 1 and said in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_permission_is_refused(run, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.touch", lambda self: (_ for _ in ()).throw(PermissionError(13, "no permission")))
+    code, _, err = run()
+    assert code == 2 and "sr.zarr: cannot be written" in err
+
+
+def test_failed_blocks_are_named_and_the_exit_code_is_1(run, monkeypatch):
+    def fail(self, task, advance):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("gpemsr.volume.run.Run._super_resolve", fail)
+    code, _, err = run()
+    assert code == 1
+    assert "error: block 0, LR region 0:4,0:30,0:42: RuntimeError: out of luck" in err and "--resume tries" in err
