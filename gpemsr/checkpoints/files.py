@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpemsr.checkpoints.half_precision import SUFFIX, read_half, save_half
 from gpemsr.errors import InputError
 from gpemsr.files import replaced, write_errors
 
@@ -26,6 +27,8 @@ def read_checkpoint(path: str | Path) -> Any:
         InputError: no such file, not a checkpoint, truncated, or a pickle that needs more than tensors.
     """
     path = Path(path).expanduser()
+    if path.suffix == SUFFIX:
+        return read_half(path)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error says what matters
@@ -90,11 +93,13 @@ def unwrap(loaded: Any, param_key: str | None = None) -> State:
 
 
 def save_checkpoint(path: Path, checkpoint: dict) -> None:
-    """Write a checkpoint, which appears when it is whole.
+    """Write a checkpoint, which appears when it is whole; named ``.safetensors`` it is of half precision.
 
     Raises:
         InputError: it cannot be written (full disk, no permission); nothing is left of it.
     """
+    if path.suffix == SUFFIX:
+        return save_half(path, checkpoint)
     # torch reports a failed write as OSError or RuntimeError
     with replaced(path) as temporary, write_errors(path, RuntimeError), temporary.open("wb") as file:
         torch.save(checkpoint, file)

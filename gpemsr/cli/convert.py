@@ -1,4 +1,4 @@
-"""``gpemsr-convert``: the authors' released weights as ours, and back."""
+"""``gpemsr-convert``: the authors' released weights as ours, and back; ours in half precision, to hand on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   back to the authors' names; a checkpoint that does not record its network needs the option file of its training:
     gpemsr-convert gpemsr_x8.pth --to-authors --out stage3_x8.pth
     gpemsr-convert net_g_latest.pth --to-authors --options options/stage3_x8.yml --out stage3_x8.pth
+  a checkpoint of a training in half precision, to hand on:
+    gpemsr-convert net_g_latest.pth --param-key params_ema --out gpemsr_x8.safetensors
 
 Conversion is not needed for training and testing: pretrain_network_g takes the authors' files as they are.
 """
@@ -29,7 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     parse = new_parser(
         "convert",
         "Recognise a checkpoint of the GPEMSR authors (stage I generator or discriminator, stage II generator, "
-        "stage III network; x8 and x16) and convert it to this package's key names, or back.",
+        "stage III network; x8 and x16) and convert it to this package's key names, or back. A FILE of --out named "
+        ".safetensors gets half precision.",
         EXAMPLES,
     )
     parse.add_argument("file", type=Path, help="checkpoint, read without running code in it")
@@ -53,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         state = checkpoint_files.unwrap(loaded, arguments.param_key)
         direct = authors.used_directly(state)
+        ours = checkpoint_files.network_options(loaded)
         if direct and out is None:
             print(f"{arguments.file}: {authors.explain_direct(*direct)}")
             return 0
@@ -61,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
             converted = authors.to_authors(options, state)
             options = networks.complete(options)
             print(f"{arguments.file}: our {authors.describe(options)}, every key matches")
+        elif ours:
+            options, converted = networks.complete(ours), state
         else:
             options, converted = _from_authors(arguments, state)
     except InputError as error:
