@@ -27,19 +27,12 @@ class BudgetData(OptionSection):
 
 
 class BudgetStage(OptionSection):
-    """One training.
+    """One training."""
 
-    Attributes:
-        options: its option file.
-        share: of the method's budget.
-        changes: keys that replace those of the option file, section by section.
-        name: of the experiment; the option file's if it is null.
-    """
-
-    options: str
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    changes: dict[str, Any] = {}
-    name: str | None = None
+    options: str  # its option file
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the method's budget
+    changes: dict[str, Any] = {}  # keys that replace those of the option file, section by section
+    name: str | None = None  # of the experiment; the option file's if it is null
 
     @property
     def experiment(self) -> str:
@@ -58,19 +51,12 @@ class BudgetMethod(OptionSection):
 
 
 class BudgetOptions(OptionSection):
-    """The whole file.
+    """The whole file."""
 
-    Attributes:
-        folder: where experiments, logs and the record of each training go.
-        core_minutes: CPU time of each method, all of its stages together; one thread works.
-        workers: trainings at a time.
-        data: the sections, in place of those of the methods' option files.
-    """
-
-    folder: str
-    core_minutes: Annotated[float, Field(gt=0)]
-    workers: PositiveInt = 1
-    data: BudgetData
+    folder: str  # where experiments, logs and the record of each training go
+    core_minutes: Annotated[float, Field(gt=0)]  # CPU time of each method, all stages together; one thread works
+    workers: PositiveInt = 1  # trainings at a time
+    data: BudgetData  # in place of the data of the methods' option files
     methods: Annotated[list[BudgetMethod], Field(min_length=1)]
 
 

@@ -28,19 +28,15 @@ class TestSet(OptionSection):
 class Method(OptionSection):
     """A row: a network, by an option file of its training or test, and its weights.
 
-    Attributes:
-        options: of which ``network_g`` and ``num_frame`` are used.
-        weights: a checkpoint; null for a network that learns nothing.
-        trainings: records of ``gpemsr-benchmark-train``, to report what training took.
-        oracle: GPEMSR with what a user does not have: ``true_codes``, the codes of the HR sections instead of the
-            predicted ones; or the prior's image alone, of the predicted codes (``reference``) or of the HR
-            sections' (``true_reference``).
+    An ``oracle`` is GPEMSR with what a user does not have: ``true_codes``, the codes of the HR sections instead of the
+    predicted ones; or the prior's image alone, of the predicted codes (``reference``) or of the HR sections'
+    (``true_reference``).
     """
 
     name: Name
-    options: str
-    weights: str | None = None
-    trainings: list[str] = []
+    options: str  # of which network_g and num_frame are used
+    weights: str | None = None  # a checkpoint; null for a network that learns nothing
+    trainings: list[str] = []  # records of gpemsr-benchmark-train, to report what training took
     oracle: Literal["true_codes", "reference", "true_reference"] | None = None
 
 
@@ -53,45 +49,29 @@ class Segmenter(OptionSection):
 
 
 class Segmentation(OptionSection):
-    """How well neurons or membranes can be found in the sections that each method makes.
+    """How well neurons or membranes can be found in the sections that each method makes."""
 
-    Attributes:
-        ids: labels of the volume that the test set was cut from: TIFF, or HDF5 with ``ids_dataset``.
-        labels: ``neurons``, instance ids in 3-D; ``membranes``, membranes (0) of each section by itself.
-        sections: first section of the test set that is segmented and the one after the last; all by default.
-        fragments, seed_distance, thresholds: of :class:`~gpemsr.segmentation.agglomeration.Agglomeration`.
-    """
-
-    ids: str
-    labels: Literal["neurons", "membranes"] = "neurons"
+    ids: str  # labels of the volume that the test set was cut from: TIFF, or HDF5 with ids_dataset
+    labels: Literal["neurons", "membranes"] = "neurons"  # instance ids in 3-D, or membranes (0) of single sections
     ids_dataset: str | None = None
-    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None  # first, one after last
     segmenters: Annotated[list[Segmenter], Field(min_length=1)]
+    # of gpemsr.segmentation.agglomeration.Agglomeration
     fragments: Literal["2d", "3d"] = "2d"
     seed_distance: PositiveInt = SEED_DISTANCE
     thresholds: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)] = list(THRESHOLDS)
 
 
 class BenchmarkOptions(OptionSection):
-    """The whole file.
+    """The whole file."""
 
-    Attributes:
-        name: one word for the test set.
-        title: what it is, for the report.
-        note: origin and licence of the data, shown below pictures.
-        show_sections: whether the report has pictures of sections; false where the data's licence forbids it.
-        scale: HR over LR size.
-        out: folder of the results.
-        threads: CPU threads of each row.
-    """
-
-    name: Name
-    title: str
-    note: str | None = None
-    show_sections: bool = True
-    scale: PositiveInt
-    out: str
-    threads: PositiveInt = 1
+    name: Name  # one word for the test set
+    title: str  # what it is, for the report
+    note: str | None = None  # origin and licence of the data, shown below pictures
+    show_sections: bool = True  # false where the data's licence forbids pictures of sections
+    scale: PositiveInt  # HR over LR size
+    out: str  # folder of the results
+    threads: PositiveInt = 1  # CPU threads of each row
     data: TestSet
     methods: Annotated[list[Method], Field(min_length=1)]
     segmentation: Segmentation | None = None

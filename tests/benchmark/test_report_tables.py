@@ -9,15 +9,8 @@ from tiny_benchmark import MALA, row, write_benchmark
 
 from gpemsr.benchmark.report.results import load_benchmark
 from gpemsr.benchmark.report.scores import Scores, paired_difference
-from gpemsr.benchmark.report.tables import (
-    DASH,
-    cost_table,
-    difference_table,
-    engineering,
-    number,
-    quality_table,
-    segmentation_table,
-)
+from gpemsr.benchmark.report.tables import cost_table, difference_table, quality_table, segmentation_table
+from gpemsr.benchmark.report.text import DASH, engineering, number
 from gpemsr.metrics.measures import MEASURES
 
 KEYS = list(MEASURES)

@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from gpemsr.benchmark.report.results import Row
 from gpemsr.benchmark.report.scores import BICUBIC, Scores
-from gpemsr.benchmark.report.tables import COMPARED, number
+from gpemsr.benchmark.report.tables import COMPARED
+from gpemsr.benchmark.report.text import number
 from gpemsr.metrics.frc import THRESHOLD, ring_correlation
 from gpemsr.metrics.measures import MEASURES
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import pandas as pd
 from markdown import Markdown
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -19,22 +19,9 @@ from gpemsr.benchmark.report.plots import plot_bars, plot_frc, plot_time
 from gpemsr.benchmark.report.results import Benchmark, load_benchmark
 from gpemsr.benchmark.report.scores import Scores, write_csv_files
 from gpemsr.benchmark.report.sections import choose_sections, plot_crops, plot_overlays
-from gpemsr.benchmark.report.tables import DASH, escape, facts, tables
+from gpemsr.benchmark.report.tables import tables
+from gpemsr.benchmark.report.text import DASH, caption, escape, template, to_markdown
 from gpemsr.files import replaced
-
-BARS = (
-    "Bars are means over the sections (for PSNR of the gain over bicubic, if that was measured), whiskers the standard "
-    "deviation; oracles are hatched."
-)
-TIME = "Mean PSNR against mean seconds per section: better is up and to the left."
-FRC = (
-    "The mean over the sections. The resolution of a section is read where its own curve falls below 1/7; the table "
-    "has the mean of these."
-)
-CROPS = (
-    "From the top: crop around the place with the strongest gradients of HR, zoom on it (box), and the error within "
-    "the zoom; all panels share one grey window and one error scale. PSNR and SSIM are those of the whole section."
-)
 
 
 class Picture(NamedTuple):
@@ -73,16 +60,16 @@ def draw_pictures(scores: Scores) -> Iterator[Picture]:
     """Draw whatever the benchmark's folder has the data for and its options allow, in the report's order."""
     benchmark = scores.benchmark
     if figure := plot_bars(scores):
-        yield Picture("measures.png", "Measures", BARS, figure)
+        yield Picture("measures.png", "Measures", caption("measures"), figure)
     if figure := plot_time(scores):
-        yield Picture("psnr_seconds.png", "PSNR against time", TIME, figure)
+        yield Picture("psnr_seconds.png", "PSNR against time", caption("psnr_seconds"), figure)
     hr = benchmark.stack(benchmark.hr)
     if hr is None:
         return
     found = {row.slug: benchmark.stack("rows", row.slug, "sr.tif") for row in benchmark.scored}
     stacks = {name: stack for name, stack in found.items() if stack is not None and stack.shape == hr.shape}
     if figure := plot_frc(scores, hr, stacks):
-        yield Picture("frc.png", "Fourier ring correlation with HR", FRC, figure)
+        yield Picture("frc.png", "Fourier ring correlation with HR", caption("frc"), figure)
     if benchmark.show_sections:
         yield from _crops(scores, hr, stacks)
         yield from _overlays(benchmark, hr)
@@ -95,8 +82,8 @@ def _crops(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -> 
     for rank, index in chosen.items():
         images = {name: stack[index] for name, stack in stacks.items()}
         figure = plot_crops(scores, index, hr[index], None if lr is None else lr[index], images)
-        caption = f"Section {benchmark.sections[index]}, {rank} by {rule}. {CROPS}"
-        yield Picture(f"section_{rank}.png", f"{rank.capitalize()} section", caption, figure)
+        text = caption("crops", section=benchmark.sections[index], rank=rank, rule=rule)
+        yield Picture(f"section_{rank}.png", f"{rank.capitalize()} section", text, figure)
 
 
 def _overlays(benchmark: Benchmark, hr: np.ndarray) -> Iterator[Picture]:
@@ -112,12 +99,9 @@ def _overlays(benchmark: Benchmark, hr: np.ndarray) -> Iterator[Picture]:
             continue
         if (ids := benchmark.stack(benchmark.ids)) is not None:
             labels[""] = ids[middle]
-        caption = (
-            f"Section {benchmark.sections[first + middle]}, the middle one of those segmented: what {segmenter} found "
-            "in each row's sections, over the HR section. Colours are random and do not correspond between panels."
-        )
+        text = caption("overlays", section=benchmark.sections[first + middle], segmenter=segmenter)
         figure = plot_overlays(benchmark, segmenter, hr[first + middle], labels)
-        yield Picture(f"{name}.png", f"Segmented by {segmenter}", caption, figure)
+        yield Picture(f"{name}.png", f"Segmented by {segmenter}", text, figure)
 
 
 def render_markdown(scores: Scores, pictures: list[Picture]) -> str:
@@ -134,14 +118,19 @@ def render_markdown(scores: Scores, pictures: list[Picture]) -> str:
     }
     rows = [(row.name, row.options, row.weights or DASH) for row in benchmark.rows if row.options]
     hashes = benchmark.hashes | {file: value for row in benchmark.rows for file, value in row.hashes.items()}
-    return _template("report.md.jinja").render(
+    return template("report.md.jinja").render(
         benchmark=benchmark,
         tables=tables(scores),
         pictures=pictures,
-        run=facts(((key, value) for key, value in run.items() if value), ("", "")),
-        rows=facts(rows, ("Row", "Options", "Weights")) if rows else None,
-        hashes=facts(hashes.items(), ("File", "SHA-256")) if hashes else None,
+        run=_facts(((key, value) for key, value in run.items() if value), ("", "")),
+        rows=_facts(rows, ("Row", "Options", "Weights")) if rows else None,
+        hashes=_facts(hashes.items(), ("File", "SHA-256")) if hashes else None,
     )
+
+
+def _facts(lines: Iterable[Sequence[object]], head: Sequence[str]) -> str:
+    """A Markdown table of plain text."""
+    return to_markdown(pd.DataFrame([[escape(text) for text in line] for line in lines], columns=head), "left")
 
 
 def render_page(benchmark: Benchmark, text: str) -> str:
@@ -154,18 +143,4 @@ def render_page(benchmark: Benchmark, text: str) -> str:
         return f'src="data:image/png;base64,{content}"'
 
     body = re.sub(r'src="(figures/\w+\.png)"', embedded, converter.convert(text))
-    return _template("report.html.jinja").render(benchmark=benchmark, body=Markup(body))
-
-
-def _template(name: str):
-    loader = PackageLoader("gpemsr.benchmark.report", "templates")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"md": lambda value: Markup(escape(value)), "raw": Markup}
-    return environment.get_template(name)
+    return template("report.html.jinja").render(benchmark=benchmark, body=Markup(body))

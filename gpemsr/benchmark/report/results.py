@@ -29,15 +29,7 @@ class Training(Record):
 
 
 class Row(Record):
-    """One method, one oracle, or the HR sections themselves (``kind: hr``).
-
-    Attributes:
-        seconds: per section.
-        scores: values of each measure per section; None where it was not measured, for the reason in ``missing``.
-        macs: multiply-adds for one section.
-        peak_memory: bytes.
-        segmentation: of each segmenter the threshold and the scores.
-    """
+    """One method, one oracle, or the HR sections themselves (``kind: hr``)."""
 
     slug: str
     name: str
@@ -49,12 +41,12 @@ class Row(Record):
     training: Training | None = None
     parameters: int | None = None
     learned_parameters: int | None = None
-    macs: int | None = None
-    seconds: list[float | None] = []
-    peak_memory: int | None = None
-    scores: dict[str, list[float | None] | None] = {}
-    missing: dict[str, str] = {}
-    segmentation: dict[str, dict[str, float | None]] = {}
+    macs: int | None = None  # multiply-adds of one section
+    seconds: list[float | None] = []  # of each section
+    peak_memory: int | None = None  # bytes
+    scores: dict[str, list[float | None] | None] = {}  # by measure, of each section
+    missing: dict[str, str] = {}  # why a measure was not taken
+    segmentation: dict[str, dict[str, float | None]] = {}  # by segmenter: threshold and scores
 
     @property
     def label(self) -> str:
@@ -63,11 +55,7 @@ class Row(Record):
 
 
 class Benchmark(Record):
-    """What the rows have in common, and the rows in the order of the option file.
-
-    Attributes:
-        segmented: the first section that was segmented and the one after the last.
-    """
+    """What the rows have in common, and the rows in the order of the option file."""
 
     folder: Path
     name: str
@@ -87,7 +75,7 @@ class Benchmark(Record):
     hr: str | None = None
     lr: str | None = None
     ids: str | None = None
-    segmented: tuple[int, int] | None = None
+    segmented: tuple[int, int] | None = None  # the first section and the one after the last
     segmenters: list[str] = []
 
     @property

@@ -13,7 +13,7 @@ from gpemsr.benchmark.panels import Box, most_detailed, panel_grid, scale_bar, s
 from gpemsr.benchmark.report.plots import shown_name
 from gpemsr.benchmark.report.results import Benchmark, Row
 from gpemsr.benchmark.report.scores import BICUBIC, Scores
-from gpemsr.benchmark.report.tables import number
+from gpemsr.benchmark.report.text import number
 
 CELL = 2.4  # inches
 CROP = 240  # HR pixels
@@ -27,19 +27,18 @@ def choose_sections(scores: Scores) -> tuple[dict[str, int], str]:
 
     Without one of the two the PSNR of the first method decides. Nothing is chosen if no PSNR was measured.
     """
-    psnr, names = scores.of("psnr"), {row.slug: row.name for row in scores.benchmark.finished("method")}
-    measured = [slug for slug in names if psnr[slug].notna().any()]
-    trained = [slug for slug in measured if slug != BICUBIC]
-    if not measured:
+    names = {row.slug: row.name for row in scores.benchmark.finished("method")}
+    psnr = scores.of("psnr")[list(names)].dropna(axis=1, how="all")
+    if psnr.empty:
         return {}, ""
-    ranked, rule = psnr[measured[0]].dropna(), f"PSNR of {names[measured[0]]}"
-    if trained and BICUBIC in measured and len(gains := (psnr[trained[0]] - psnr[BICUBIC]).dropna()):
-        ranked, rule = gains, f"PSNR gain of {names[trained[0]]} over {names[BICUBIC]}"
+    first = next((slug for slug in psnr if slug != BICUBIC), BICUBIC)
+    ranked, rule = psnr[first].dropna(), f"PSNR of {names[first]}"
+    if first != BICUBIC and BICUBIC in psnr and len(gains := (psnr[first] - psnr[BICUBIC]).dropna()):
+        ranked, rule = gains, f"PSNR gain of {names[first]} over {names[BICUBIC]}"
     order = [int(section) for section in ranked.sort_values(ascending=False, kind="stable").index]
-    if len(order) == 1:
-        return {"only": order[0]}, rule
-    found = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
-    return found if len(order) > 2 else {rank: found[rank] for rank in ("best", "worst")}, rule
+    best, median, worst = order[0], order[(len(order) - 1) // 2], order[-1]
+    ranks = {worst: "worst", median: "median", best: "best"}  # of one or two sections the better rank counts
+    return {ranks[section]: section for section in (best, median, worst)}, rule
 
 
 def view_of(hr: np.ndarray) -> tuple[Box, Box]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
 
 from gpemsr.benchmark.report.results import Benchmark, Row
 from gpemsr.benchmark.report.scores import Scores
-from gpemsr.metrics.measures import MEASURES, SEGMENTATION, Measure
+from gpemsr.benchmark.report.text import DASH, caption, engineering, escape, heading, number, spread, to_markdown
+from gpemsr.metrics.measures import MEASURES, SEGMENTATION
 
-DASH = "–"
 COMPARED = ("psnr", "ssim", "frc_nm")  # measures whose differences the report shows; the CSV file has all
 UNJUDGED = ("voi_split", "voi_merge")  # one of them is best where all is merged, or nothing
-MARKDOWN_SIGNS = re.compile(r"([\\`*_\[\]|#~])")
-PREFIXES = ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k"), (1, ""))
-
-
-def escape(value: object) -> str:
-    """Text as one line of Markdown that shows it literally."""
-    return html.escape(MARKDOWN_SIGNS.sub(r"\\\1", " ".join(str(value).split())), quote=False)
 
 
 def cell(text: str, best: bool = False) -> str:
@@ -47,39 +38,8 @@ class Table:
 
     @property
     def markdown(self) -> str:
-        """The table itself; columns but the first are aligned right."""
-        align = ["left"] + ["right"] * (self.frame.shape[1] - 1)
-        return self.frame.to_markdown(index=False, disable_numparse=True, colalign=align)
-
-
-def facts(lines: Iterable[Sequence[object]], head: Sequence[str]) -> str:
-    """A Markdown table of plain text."""
-    frame = pd.DataFrame([[escape(text) for text in line] for line in lines], columns=head)
-    return frame.to_markdown(index=False, disable_numparse=True, colalign=["left"] * len(head))
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with a true minus sign and thousands separated; a dash for None and NaN."""
-    return DASH if value is None or pd.isna(value) else f"{value:z,.{digits}f}".replace("-", "−")
-
-
-def spread(mean: float, deviation: float, digits: int) -> str:
-    """Mean ± standard deviation; the mean alone of a single section."""
-    return number(mean, digits) + ("" if pd.isna(deviation) else f" ± {number(deviation, digits)}")
-
-
-def engineering(value: float | None) -> str:
-    """A count with three significant digits and k, M, G or T."""
-    if value is None or value < 1:
-        return number(value, 0)
-    factor, letter = next(prefix for prefix in PREFIXES if value >= prefix[0])
-    return number(value / factor, 3 - len(str(int(value / factor))) if letter else 0) + letter
-
-
-def heading(measure: Measure) -> str:
-    """Heading of a measure's column."""
-    unit = f" ({measure.unit})" if measure.unit else ""
-    return f"{measure.label}{unit} {'↑' if measure.higher_is_better else '↓'}"
+        """The table itself."""
+        return to_markdown(self.frame, "right")
 
 
 def quality_table(scores: Scores) -> Table:
@@ -100,8 +60,7 @@ def quality_table(scores: Scores) -> Table:
                 notes[f"{measure.label}: {row.missing.get(name, 'not measured').rstrip('.')}."] = None
             elif count < sections:
                 notes[f"{measure.label} of {row.label}: {count:.0f} of {sections} sections."] = None
-    caption = "Mean ± standard deviation over the sections. ↑ higher is better, ↓ lower is better; the best is bold."
-    return Table("Image quality", caption, pd.DataFrame(columns), list(notes))
+    return Table("Image quality", caption("quality"), pd.DataFrame(columns), list(notes))
 
 
 def difference_table(scores: Scores) -> Table:
@@ -122,11 +81,7 @@ def difference_table(scores: Scores) -> Table:
             cells.append(cell(text, clear))
             against.append(escape(names[gap.baseline]) if gap else DASH)
     frame = pd.DataFrame(columns).rename(columns=lambda name: "against" if name.startswith("against") else name)
-    caption = (
-        "Each method against the best other method, section by section: mean difference and its 95 % bootstrap "
-        "interval. Bold where the interval leaves out 0 in the method's favour. Oracles are left out."
-    )
-    return Table("Paired differences", caption, frame)
+    return Table("Paired differences", caption("differences"), frame)
 
 
 def cost_table(scores: Scores) -> Table:
@@ -145,14 +100,7 @@ def cost_table(scores: Scores) -> Table:
         }
         for row in scores.benchmark.scored
     ]
-    caption = (
-        "Learned parameters are those that are not frozen. Multiply-adds (MACs) and seconds are of one section, mean ± "
-        "standard deviation over the sections; memory is the peak of the row's process, or of the GPU. Seconds are "
-        "wall-clock time, of one row after the other: on a machine with other work they are rougher than their "
-        "deviation shows. GPEMSR encodes each section once for all windows that it is in; the others see window after "
-        "window, recurrent ones too. Iterations are those of training."
-    )
-    return Table("Cost", caption, pd.DataFrame(lines).map(escape))
+    return Table("Cost", caption("cost"), pd.DataFrame(lines).map(escape))
 
 
 def _iterations(row: Row) -> str:
@@ -174,18 +122,12 @@ def segmentation_table(benchmark: Benchmark, segmenter: str) -> Table | None:
             shown = [number(value, measure.digits) for value in figures[key]]
             compared = figures[key][methods] if key not in UNJUDGED and sum(methods) > 1 else pd.Series(dtype=float)
             best = number(compared.max() if measure.higher_is_better else compared.min(), measure.digits)
-            marks = [method and text == best for text, method in zip(shown, methods, strict=True)]
+            marks = [method and text == best != DASH for text, method in zip(shown, methods, strict=True)]
             columns[heading(measure)] = [cell(text, mark) for text, mark in zip(shown, marks, strict=True)]
     columns["Threshold"] = [DASH if pd.isna(value) else f"{value:g}" for value in figures["threshold"]]
-    names = benchmark.sections[slice(*benchmark.segmented)] if benchmark.segmented else []
-    where = f" in {len(names)} sections, {names[0]} to {names[-1]}," if len(names) > 1 else ""
-    caption = (
-        f"Difference of what {segmenter} found{where} from the annotation: variation of information (VOI, bits) in "
-        "splits and merges, and adapted Rand error. For each row the agglomeration has the threshold with the lowest "
-        f"VOI on this annotation. {segmenter} was trained on HR sections: a row is judged by how well that network "
-        "understands it. ↓ lower is better; the best method is bold, the HR sections are the reference."
-    )
-    return Table(f"Segmentation with {segmenter}", caption, pd.DataFrame(columns))
+    sections = benchmark.sections[slice(*benchmark.segmented)] if benchmark.segmented else []
+    text = caption("segmentation", segmenter=segmenter, sections=sections)
+    return Table(f"Segmentation with {segmenter}", text, pd.DataFrame(columns))
 
 
 def tables(scores: Scores) -> list[Table]:
