@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
@@ -119,17 +119,12 @@ def plot_time(scores: Scores) -> Figure | None:
     return figure
 
 
-def plot_frc(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -> Figure | None:
-    """Fourier ring correlation with the HR sections, the mean over these; None without stacks.
-
-    Args:
-        scores: the benchmark's.
-        hr: uint8 (z, y, x).
-        stacks: slug to the row's sections, uint8 (z, y, x).
-    """
+def plot_frc(scores: Scores) -> Figure | None:
+    """Fourier ring correlation with the HR sections, the mean over these; None without stacks."""
     benchmark = scores.benchmark
+    hr, stacks = benchmark.stack(benchmark.hr), benchmark.super_resolved()
     rows = [row for row in benchmark.scored if row.slug in stacks]
-    if not rows:
+    if hr is None or not rows:
         return None
     figure, (axis,) = new_plot(9.4, 4.6)
     for row, dash in zip(rows, cycle(DASHES), strict=False):
@@ -150,3 +145,11 @@ def plot_frc(scores: Scores, hr: np.ndarray, stacks: Mapping[str, np.ndarray]) -
         above.set_xlabel("period (nm)")
     axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return figure
+
+
+# name of the file and of the caption, title, plot
+PLOTS: dict[str, tuple[str, Callable[[Scores], Figure | None]]] = {
+    "measures": ("Measures", plot_bars),
+    "psnr_seconds": ("PSNR against time", plot_time),
+    "frc": ("Fourier ring correlation with HR", plot_frc),
+}

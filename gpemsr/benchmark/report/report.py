@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from gpemsr.benchmark.options import slug
-from gpemsr.benchmark.report.plots import plot_bars, plot_frc, plot_time
+from gpemsr.benchmark.report.plots import PLOTS
 from gpemsr.benchmark.report.results import Benchmark, load_benchmark
 from gpemsr.benchmark.report.scores import Scores, write_csv_files
 from gpemsr.benchmark.report.sections import choose_sections, plot_crops, plot_overlays
@@ -59,19 +59,12 @@ def write_report(folder: Path) -> None:
 def draw_pictures(scores: Scores) -> Iterator[Picture]:
     """Draw whatever the benchmark's folder has the data for and its options allow, in the report's order."""
     benchmark = scores.benchmark
-    if figure := plot_bars(scores):
-        yield Picture("measures.png", "Measures", caption("measures"), figure)
-    if figure := plot_time(scores):
-        yield Picture("psnr_seconds.png", "PSNR against time", caption("psnr_seconds"), figure)
+    for name, (title, plot) in PLOTS.items():
+        if figure := plot(scores):
+            yield Picture(f"{name}.png", title, caption(name), figure)
     hr = benchmark.stack(benchmark.hr)
-    if hr is None:
-        return
-    found = {row.slug: benchmark.stack("rows", row.slug, "sr.tif") for row in benchmark.scored}
-    stacks = {name: stack for name, stack in found.items() if stack is not None and stack.shape == hr.shape}
-    if figure := plot_frc(scores, hr, stacks):
-        yield Picture("frc.png", "Fourier ring correlation with HR", caption("frc"), figure)
-    if benchmark.show_sections:
-        yield from _crops(scores, hr, stacks)
+    if hr is not None and benchmark.show_sections:
+        yield from _crops(scores, hr, benchmark.super_resolved())
         yield from _overlays(benchmark, hr)
 
 

@@ -100,6 +100,12 @@ class Benchmark(Record):
             return None
         return stack[None] if stack.ndim == 2 else stack
 
+    def super_resolved(self) -> dict[str, np.ndarray]:
+        """Slug to the sections (z, y, x) of each scored row whose stack is there and of the size of the HR stack."""
+        hr = self.stack(self.hr)
+        found = {row.slug: self.stack("rows", row.slug, "sr.tif") for row in self.scored}
+        return {k: sr for k, sr in found.items() if hr is not None and sr is not None and sr.shape == hr.shape}
+
 
 def load_benchmark(folder: str | Path) -> Benchmark:
     """Read a benchmark's folder; a row that cannot be read becomes one with an error.
