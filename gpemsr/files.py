@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -37,6 +38,33 @@ def replaced(path: Path) -> Iterator[Path]:
             publish(temporary, path)
     finally:
         remove(temporary)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Keep other processes that do the same from writing ``path`` while the block runs.
+
+    Raises:
+        InputError: another one is at it, or the folder cannot be written.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_held = lock.exists() and os.path.samestat(lock.stat(), os.fstat(descriptor))
+        except OSError:
+            is_held = False
+        if not is_held:
+            raise InputError(f"{path}: another process is writing it; start again when that has ended")
+        try:
+            yield
+        finally:
+            remove(lock)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

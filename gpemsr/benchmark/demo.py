@@ -101,7 +101,7 @@ class Demo:
         except OSError as error:
             raise InputError(f"--out {self.out}: the folder cannot be created ({error.strerror})") from None
         data = self.data or write_phantom(self.out / "data" / "phantom.tif")
-        with open_volume(data, self.dataset, self.voxel_size) as volume:
+        with open_volume(data, self.dataset, self.voxel_size, on_missing="replace") as volume:
             numbers = [volume.numbers[i] for i in range(0, volume.shape[0], self.every)][:MAX_SECTIONS]
             height, width = volume.shape[1:]
             if len(numbers) < MIN_SECTIONS or min(height, width) < side:
@@ -152,7 +152,7 @@ class Demo:
                 results.append(result)
                 stack.write(info.grey_range.from_unit(result.sr, info.dtype))
         rows = [[result.key.split("/")[-1], *(result.scores[name] for name in COLUMNS)] for result in results]
-        rows.append(["mean", *np.mean([row[1:] for row in rows], axis=0).tolist()])
+        rows.append(["mean", *np.nanmean([row[1:] for row in rows], axis=0).tolist()])
         with replaced(self.out / "scores.csv") as file, file.open("w", newline="") as sink:
             csv.writer(sink).writerows([["section", *COLUMNS], *rows])
         text = report(rows, usage, seconds)
@@ -162,7 +162,7 @@ class Demo:
         median = results[int(np.argsort(gains)[len(gains) // 2])]
         with replaced(self.out / "comparison.png") as file:
             plot_comparison(median, file, info.voxel_size[2] if info.voxel_size else None, self.note)
-        return float(np.mean(gains)), text
+        return float(np.nanmean(gains)), text
 
     def _trained(self) -> tuple[GPEMSR, SectionWindowTestDataset, VolumeInfo]:
         """The trained network, the held-back sections, and what their data set says of them."""

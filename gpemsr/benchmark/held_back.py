@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
+from gpemsr.metrics.blank import is_blank
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.metrics.psnr_ssim import psnr_ssim
 from gpemsr.volume.section_loop import encoded_windows
@@ -26,7 +28,7 @@ class SectionResult:
         key: ``<volume>/<section:08d>``.
         lq, bicubic, sr, gt: LR, bicubic interpolation, GPEMSR, HR.
         scores: ``psnr_bicubic``, ``ssim_bicubic``, ``psnr``, ``ssim`` and ``index_accuracy`` (share of the prior's
-            codes that are those of the HR section).
+            codes that are those of the HR section); NaN if the HR section has one value only.
     """
 
     key: str
@@ -59,6 +61,6 @@ def held_back_sections(net: GPEMSR, dataset: SectionWindowTestDataset, usage: Co
             scores = {"index_accuracy": (predicted == codes).float().mean().item()}
             for suffix, image in (("", sr), ("_bicubic", interpolated)):
                 found = psnr_ssim(eight_bits(image), eight_bits(gt[0].numpy()))
-                scores |= {f"{name}{suffix}": value for name, value in found.items()}
+                scores |= {f"{name}{suffix}": math.nan if is_blank(gt) else value for name, value in found.items()}
             key = section_key(stack.volume, stack.numbers[index])
             yield SectionResult(key, lq[0].numpy(), interpolated, sr, gt[0].numpy(), scores)

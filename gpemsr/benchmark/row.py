@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
 from gpemsr.benchmark.networks import row_network
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, Segmenter, slug
 from gpemsr.data.grey_values import eight_bits
+from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_store import SectionStore, open_section_store
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, InputWarning
 from gpemsr.files import replaced
+from gpemsr.metrics.blank import is_blank, left_out_text
 from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
 from gpemsr.options.read import read_options
 from gpemsr.segmentation.agglomeration import Agglomeration
@@ -117,6 +120,9 @@ def super_resolve(
         gt, lr = (eight_bits(section[0].numpy()) for section in (stack.gt(index), stack[index]))
         for name, value in measure_section(image, gt, lr, options.scale, pixel_size or 1.0, kind).items():
             scores[name].append(value)
+    blank = [section_key(stack.volume, stack.numbers[i]) for stack, i in places if is_blank(stack.gt(i))]
+    if blank:
+        warnings.warn(left_out_text(str(store.root), blank, len(places)), InputWarning, stacklevel=2)
     missing = missing_measures(results[0].shape, kind)
     if pixel_size is None:
         scores["frc_nm"] = [None]

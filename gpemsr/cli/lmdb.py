@@ -176,6 +176,8 @@ def _summarise(volume, paths: list[Path], name: str) -> None:
         voxels = "" if size is None else f", voxel size (z, y, x) {' x '.join(f'{length:g}' for length in size)} nm"
         shape = f"{len(entry['sections'])} sections of {entry['height']} x {entry['width']}"
         print(f"{path}: {shape} {entry['dtype']}{voxels}")
+        if entry["blank_sections"]:
+            print(f"{path}: blank section {', '.join(str(number) for number in entry['blank_sections'])}")
         if entry["missing_sections"]:
             pairs = [f"{item['section']} by {item['replaced_by']}" for item in entry["missing_sections"]]
             print(f"{path}: replaced section {', '.join(pairs)}")
@@ -185,5 +187,5 @@ def _verify(paths: list[Path]) -> int:
     from gpemsr.data.em_lmdb import verify
 
     for path in paths:
-        print(f"{path}: {verify(path, progress=True)} sections read back, all sound")
+        print(f"{path}: {verify(path, progress=True)}")
     return 0

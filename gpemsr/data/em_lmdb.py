@@ -11,6 +11,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -142,18 +143,38 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: exists and is no LMDB, so it is not overwritten")
 
 
-def verify(path: str | Path, progress: bool = False) -> int:
-    """Read an LMDB made by ``gpemsr-lmdb`` back: every key, PNG, size, dtype and the SHA-256 over all of it.
+@dataclass
+class Verified:
+    """What reading an LMDB back found, all sound.
 
-    Returns:
-        The number of sections.
+    Attributes:
+        sections: how many there are.
+        blank: keys of those of one value, which look like lost ones.
+        replaced: keys of those in whose place an earlier one stands.
+    """
+
+    sections: int
+    blank: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        remarks = [
+            f"{len(keys)} {what} ({', '.join(keys[:10])}{' ...' if len(keys) > 10 else ''})"
+            for what, keys in (("blank", self.blank), ("replaced by an earlier one", self.replaced))
+            if keys
+        ]
+        return "; ".join([f"{self.sections} sections read back, all sound", *remarks])
+
+
+def verify(path: str | Path, progress: bool = False) -> Verified:
+    """Read an LMDB made by ``gpemsr-lmdb`` back: every key, PNG, size, dtype and the SHA-256 over all of it.
 
     Raises:
         InputError: the first thing found wrong, with its key.
     """
     path = Path(path)
     store = open_section_store(path, "lmdb")
-    lines = _lines(path)
+    lines, found = _lines(path), Verified(sum(len(info.sections) for info in store.volumes.values()))
     environment = shared_environment(path)
     try:
         with (
@@ -162,29 +183,38 @@ def verify(path: str | Path, progress: bool = False) -> int:
         ):
             for info in store.volumes.values():
                 digest, entry = hashlib.sha256(), store.metadata["volumes"][info.name]
+                found.replaced += [_key(info.name, item["section"]) for item in entry.get("missing_sections", [])]
+                limits: dict[int, tuple[int, int]] = {}
                 images = (
-                    image
+                    (number, *image)
                     for number in info.sections
                     for image in stored_images(info.name, number, info.shape, entry["tile"])
                 )
-                for key, rows, columns in images:
+                for number, key, rows, columns in images:
                     value = transaction.get(key.encode())
                     if value is None:
                         raise InputError(f"{path}: {key} is missing")
                     shape = (rows.stop - rows.start, columns.stop - columns.start)
-                    _check_png(path, key, value, shape, info.dtype)
+                    pixels = _check_png(path, key, value, shape, info.dtype)
+                    low, high = limits.get(number, (pixels.flat[0], pixels.flat[0]))
+                    limits[number] = (min(low, pixels.min()), max(high, pixels.max()))
                     line = _meta_line(key, shape)
                     if next(lines, None) != line:
                         raise InputError(f"{path / 'meta_info.txt'}: expected the line {line!r}")
                     _update_digest(digest, key.encode(), value)
                     bar.update()
+                found.blank += [_key(info.name, n) for n, (low, high) in limits.items() if low == high]
                 if digest.hexdigest() != entry.get("sha256"):
                     raise InputError(f"{path}: the SHA-256 of volume {info.name} is not the one in volume.json")
     except lmdb.Error as error:
         raise InputError(f"{path}: damaged LMDB ({error})") from None
     if next(lines, None) is not None:
         raise InputError(f"{path / 'meta_info.txt'}: has more lines than the LMDB has images")
-    return sum(len(info.sections) for info in store.volumes.values())
+    return found
+
+
+def _key(volume: str, number: int) -> str:
+    return f"{volume}/{number:08d}"
 
 
 def _meta_line(key: str, shape: tuple[int, ...]) -> str:
@@ -200,7 +230,7 @@ def _lines(path: Path):
         raise InputError(f"{path / 'meta_info.txt'}: damaged ({error})") from None
 
 
-def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], dtype: np.dtype) -> None:
+def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
     from PIL import Image
 
     try:
@@ -211,6 +241,7 @@ def _check_png(path: Path, key: str, value: memoryview, shape: tuple[int, int], 
     pixels = decode_png(value)
     if pixels is None or pixels.shape != shape or pixels.dtype != dtype:
         raise InputError(f"{path}: {key} is damaged, or not {shape[0]} x {shape[1]} {dtype}")
+    return pixels
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:

@@ -44,7 +44,7 @@ class HRSectionDataset(Dataset):
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
-        self._store = open_section_store(self._options.dataroot_gt, self._options.io_backend.type)
+        self._store = open_section_store(self._options.dataroot_gt, **self._options.io_backend.arguments)
         check_crop_fits(self._options.gt_size, self._store)
         self.sections = [(name, z) for name, info in self._store.volumes.items() for z in info.sections]
         self._random = WorkerRandom()

@@ -18,6 +18,7 @@ from gpemsr.data.section_store import open_section_store
 from gpemsr.data.survey import Survey, survey, valid_section
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
+from gpemsr.files import exclusive
 
 Range = tuple[int | None, int | None]
 
@@ -155,6 +156,23 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
     )
     grey_range.warn_if_unused(found.low, found.high, volume.source)
     stored = Stored.of(volume.dtype, grey_range)
+    with contextlib.ExitStack() as locks:
+        for path in sorted(job.output_path(*part) for part in itertools.product(geometry.sections, job.stored_scales)):
+            locks.enter_context(exclusive(path))
+        plan(volume, job)  # what is there may have changed
+        return _write(volume, job, geometry, sources, found, stored, progress)
+
+
+def _write(
+    volume: Volume,
+    job: LmdbJob,
+    geometry: _Plan,
+    sources: dict[int, int],
+    found: Survey,
+    stored: Stored,
+    progress: bool,
+) -> list[Path]:
+    y, x = slice(*geometry.y), slice(*geometry.x)
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
         writers = {}

@@ -48,8 +48,8 @@ class SectionPairs:
         if options.scale is None:
             raise InputError("scale is missing from the option file; expected 8 or 16")
         self.scale = options.scale
-        gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.type
-        self._hr = None if gt_root is None else open_section_store(gt_root, backend)
+        gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.arguments
+        self._hr = None if gt_root is None else open_section_store(gt_root, **backend)
         self._lr: SectionStore | DegradedSections
         made = [DegradedSections(self._gt(), self.scale, degradation) for degradation in options.degradations]
         if made:
@@ -57,7 +57,7 @@ class SectionPairs:
         elif lq_root is None:
             raise InputError("dataroot_lq is missing; expected the folder or LMDB of the LR sections, or degradation")
         else:
-            self._lr = open_section_store(lq_root, backend)
+            self._lr = open_section_store(lq_root, **backend)
             if self._hr is not None:
                 _check_match(self._hr, self._lr, self.scale)
         if self._hr is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
 from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
-from gpemsr.data.volumes.volume import check_dtype, check_voxel_size
+from gpemsr.data.volumes.volume import check_dtype
+from gpemsr.data.volumes.voxel_size import VoxelSize, check_voxel_size
 from gpemsr.errors import InputError
 
 
@@ -35,7 +37,7 @@ class VolumeInfo:
     height: int
     width: int
     dtype: np.dtype
-    voxel_size: tuple[float, float, float] | None
+    voxel_size: VoxelSize | None
     grey_range: GreyRange
 
     @property
@@ -143,13 +145,14 @@ class DiskSectionStore(SectionStore):
         return pixels[y : y + height, x : x + width].copy()
 
 
-def open_section_store(root: str | Path, backend: str) -> SectionStore:
+def open_section_store(root: str | Path, backend: str, grey_range: Sequence[float] | None = None) -> SectionStore:
     """Open ``root`` for reading.
 
     Args:
         root: an LMDB folder made by ``gpemsr-lmdb`` (backend ``lmdb``), or a folder that holds one folder of
             numbered section images per volume (backend ``disk``).
         backend: ``lmdb`` or ``disk``.
+        grey_range: which grey values of a folder are 0 and 1, if not those of the data type; an LMDB records them.
 
     Raises:
         InputError: absent, damaged, or of another kind.
@@ -159,7 +162,11 @@ def open_section_store(root: str | Path, backend: str) -> SectionStore:
         raise InputError(f"io_backend {backend!r} is unknown; expected lmdb or disk")
     if not root.is_dir():
         raise InputError(f"{root}: no such folder" + (" (make it with gpemsr-lmdb)" if backend == "lmdb" else ""))
-    return _open_lmdb(root) if backend == "lmdb" else _open_disk(root)
+    if backend == "disk":
+        return _open_disk(root, None if grey_range is None else GreyRange(*grey_range))
+    if grey_range is not None:
+        raise InputError(f"{root}: an LMDB records its range; expected no range in io_backend")
+    return _open_lmdb(root)
 
 
 def _open_lmdb(root: Path) -> LmdbSectionStore:
@@ -167,17 +174,16 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
     volumes, tiles = {}, {}
     try:
         for name, entry in metadata["volumes"].items():
-            voxel_size, dtype = entry["voxel_size"], np.dtype(entry["dtype"])
+            dtype = np.dtype(entry["dtype"])
+            voxel_size, grey_range = _recorded(entry, dtype, root)
             volumes[name] = VolumeInfo(
                 name=name,
                 sections=tuple(int(number) for number in entry["sections"]),
                 height=int(entry["height"]),
                 width=int(entry["width"]),
                 dtype=dtype,
-                voxel_size=None if voxel_size is None else check_voxel_size(voxel_size, root),
-                grey_range=GreyRange(*entry["intensity_range"])
-                if "intensity_range" in entry
-                else GreyRange.full(dtype),
+                voxel_size=voxel_size,
+                grey_range=grey_range,
             )
             tiles[name] = None if entry["tile"] is None else int(entry["tile"])
     except (KeyError, TypeError, ValueError) as error:
@@ -192,15 +198,30 @@ def _open_lmdb(root: Path) -> LmdbSectionStore:
     return LmdbSectionStore(root, volumes, metadata, tiles)
 
 
-def _open_disk(root: Path) -> DiskSectionStore:
+def _open_disk(root: Path, grey_range: GreyRange | None) -> DiskSectionStore:
+    metadata = read_metadata(root) if (root / "volume.json").is_file() else {"volumes": {}}
     volumes, files = {}, {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         images = numbered_images(folder)
         height, width, dtype = common_header(images.values())
         check_dtype(dtype, folder)
-        volumes[folder.name] = VolumeInfo(folder.name, tuple(images), height, width, dtype, None, GreyRange.full(dtype))
+        size, recorded = _recorded(metadata["volumes"].get(folder.name, {}), dtype, root)
+        if grey_range is None and recorded == GreyRange.full(dtype):
+            first = read_image(next(iter(images.values())))
+            recorded.warn_if_unused(first.min(), first.max(), next(iter(images.values())))
+        volumes[folder.name] = VolumeInfo(
+            folder.name, tuple(images), height, width, dtype, size, grey_range or recorded
+        )
         files[folder.name] = images
     if not volumes:
         raise InputError(f"{root}: no folders of section images; expected <root>/<volume>/<z>.png")
-    metadata = read_metadata(root) if (root / "volume.json").is_file() else {}
     return DiskSectionStore(root, volumes, metadata, files)
+
+
+def _recorded(entry: dict, dtype: np.dtype, root: Path) -> tuple[VoxelSize | None, GreyRange]:
+    """Voxel size and range of a volume as ``volume.json`` has them."""
+    size, limits = entry.get("voxel_size"), entry.get("intensity_range")
+    return (
+        None if size is None else check_voxel_size(size, root),
+        GreyRange.full(dtype) if limits is None else GreyRange(*limits),
+    )

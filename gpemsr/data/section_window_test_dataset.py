@@ -55,6 +55,18 @@ class SectionStack:
         read = {index: self[index] for index in set(indices)}
         return torch.stack([read[index] for index in indices])
 
+    def result_entry(self) -> dict[str, Any]:
+        """What ``volume.json`` says of the volume super-resolved."""
+        r, size, grey = self.scale, self.info.voxel_size, self.info.grey_range
+        return {
+            "voxel_size": None if size is None else [size[0], size[1] / r, size[2] / r],
+            "sections": list(self.numbers),
+            "height": r * self.info.height,
+            "width": r * self.info.width,
+            "dtype": str(self.info.dtype),
+            "intensity_range": [grey.low, grey.high],
+        }
+
     def gt(self, index: int) -> torch.Tensor | None:
         """The HR section (1, scale * h, scale * w); None where there is none."""
         if not self._pairs.has_gt:

@@ -18,6 +18,7 @@ import torch
 import torchvision
 
 from gpemsr.data.degradations import Kind, degradation_of, degrade
+from gpemsr.metrics.blank import is_blank
 from gpemsr.metrics.frc import ring_correlation
 from gpemsr.metrics.libraries import library
 from gpemsr.metrics.psnr_ssim import psnr_ssim
@@ -98,8 +99,8 @@ def measure_section(
         kind: how LR was made.
 
     Returns:
-        The figures; None for those of :func:`missing_measures` and for what is infinite (PSNR of equal sections),
-        for which JSON has no number.
+        The figures; None for those of :func:`missing_measures`, for all if ``gt`` has one value only, and for what is
+        infinite (PSNR of equal sections), for which JSON has no number.
 
     Raises:
         InputError: piq is not installed.
@@ -110,6 +111,8 @@ def measure_section(
         raise ValueError(f"sections of {sizes} pixels: expected sr and gt of one size, {scale} times that of lq")
     if any(image.dtype != np.uint8 for image in images.values()):
         raise ValueError(f"sections of {', '.join(f'{image.dtype}' for image in images.values())}: expected uint8")
+    if is_blank(gt):
+        return dict.fromkeys(MEASURES)
     missing = missing_measures(gt.shape, kind)
     piq = library("piq", "measuring sections")
     x, y = (torch.from_numpy(image / 255)[None, None] for image in (sr, gt))

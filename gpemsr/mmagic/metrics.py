@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from basicsr.metrics import calculate_metric
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmagic.registry import METRICS
+
+from gpemsr.errors import InputWarning
+from gpemsr.metrics.blank import is_blank
 
 
 @METRICS.register_module()
@@ -34,6 +38,10 @@ class BasicSRMetrics(BaseSampleWiseMetric):
         for sample in data_samples:
             images = {"img": sample["output"]["pred_img"], "img2": sample["gt_img"]}
             images = {key: image[0].numpy().astype(np.uint8) for key, image in images.items()}
+            if is_blank(images["img2"]):
+                text = f"{sample['folder']}: a blank section is left out of the scores"
+                warnings.warn(text, InputWarning, stacklevel=2)
+                continue
             scores = {name: float(calculate_metric(images, dict(opt))) for name, opt in self.metrics.items()}
             self.results.append((sample["folder"], scores))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,16 @@ from typing import Any
 import torch
 from basicsr.metrics import calculate_metric
 from basicsr.models.video_base_model import VideoBaseModel
-from basicsr.utils import get_root_logger, imwrite, tensor2img
+from basicsr.utils import get_root_logger, tensor2img
 from basicsr.utils.dist_util import get_dist_info
+from PIL import Image
 from torch import distributed
 from tqdm import tqdm
 
+from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
 from gpemsr.files import replaced
+from gpemsr.metrics.blank import is_blank, left_out_text, scored
 from gpemsr.volume.section_loop import section_network, super_resolve_sections
 
 
@@ -53,8 +58,12 @@ class SectionValidation(VideoBaseModel):
                     if metrics:
                         images = {"img": tensor2img([visuals["result"]]), "img2": tensor2img([visuals["gt"]])}
                         scores = [calculate_metric(images, options) for options in metrics.values()]
+                        if is_blank(images["img2"]):
+                            scores = [math.nan] * len(scores)
                         self.metric_results[stack.volume][index] = torch.tensor(scores)
                     bar.update()
+        if save_img and rank == 0:
+            self.save_record(dataset)
         if not dataset.has_gt:
             get_root_logger().info(f"{name}: no HR sections (dataroot_gt: null), so no scores")
         if metrics:
@@ -62,7 +71,17 @@ class SectionValidation(VideoBaseModel):
             for results in self.metric_results.values() if self.opt["dist"] else ():
                 distributed.reduce(results, 0)
             if rank == 0:
-                self._log_validation_metric_values(current_iter, name, tb_logger)
+                self._log_scores(dataset, current_iter, tb_logger)
+
+    def _log_scores(self, dataset: SectionWindowTestDataset, current_iter: int | str, tb_logger: Any) -> None:
+        """BasicSR's means, without blank sections, which are named."""
+        name = dataset.opt["name"]
+        self.metric_results, left_out = scored(self.metric_results)
+        if left_out:
+            keys = [section_key(volume, dataset.stacks[volume].numbers[index]) for volume, index in left_out]
+            get_root_logger().warning(left_out_text(name, keys, len(dataset)))
+        if self.metric_results:
+            self._log_validation_metric_values(current_iter, name, tb_logger)
 
     def super_resolve(self, stack: SectionStack, part: range, num_frame: int) -> Iterator[torch.Tensor]:
         """The results (1, 1, r*h, r*w) of a part of a volume's sections, with the averaged weights if there are any."""
@@ -89,8 +108,18 @@ class SectionValidation(VideoBaseModel):
         suffix = current_iter if self.opt["is_train"] else self.opt["val"].get("suffix") or self.opt["name"]
         folder = Path(self.opt["path"]["visualization"]) / name / stack.volume
         folder.mkdir(parents=True, exist_ok=True)
+        size = stack.info.voxel_size
+        dpi = None if size is None else tuple(2.54e7 * stack.scale / length for length in (size[2], size[1]))
         with replaced(folder / f"{stack.numbers[index]:08d}_{suffix}.png") as file:
-            imwrite(stack.info.grey_range.from_unit(result[0, 0].float().numpy(), stack.info.dtype), str(file))
+            pixels = stack.info.grey_range.from_unit(result[0, 0].float().numpy(), stack.info.dtype)
+            Image.fromarray(pixels).save(file, compress_level=1, dpi=dpi)
+
+    def save_record(self, dataset: SectionWindowTestDataset) -> None:
+        """Write what the pictures are, with voxel sizes, so that their folder is a data set of its own."""
+        folder = Path(self.opt["path"]["visualization"]) / dataset.opt["name"]
+        volumes = {volume: stack.result_entry() for volume, stack in dataset.stacks.items()}
+        with replaced(folder / "volume.json") as file:
+            file.write_text(json.dumps({"format": 1, "volumes": volumes}, indent=1) + "\n", encoding="utf-8")
 
 
 def parts_of(dataset: SectionWindowTestDataset, rank: int, world_size: int) -> list[tuple[SectionStack, range]]:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gpemsr.archs.blocks import lay_out
 from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.metrics.blank import WithoutBlank, left_out_text
 from gpemsr.models.portable import PortableModel
 
 
@@ -119,8 +120,10 @@ class StageModel(PortableModel, SRModel):
         """BasicSR's validation, then the stage's own scalars and one picture."""
         self.picture: torch.Tensor | None = None
         self.start_validation()
-        super().validation(dataloader, current_iter, tb_logger, save_img)
-        name = dataloader.dataset.opt["name"]
+        sections, name = WithoutBlank(dataloader), dataloader.dataset.opt["name"]
+        super().validation(sections, current_iter, tb_logger, save_img)
+        if sections.left_out:
+            get_root_logger().warning(left_out_text(name, sections.left_out, len(sections)))
         scalars = self.scalars = self.validation_scalars()
         if scalars:
             text = "".join(f"\t # {key}: {value:.4f}\n" for key, value in scalars.items())

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from basicsr.models.video_base_model import VideoBaseModel
+from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
+from gpemsr.metrics.blank import left_out_text, scored
 from gpemsr.models.portable import PortableModel
 
 
@@ -45,6 +47,16 @@ class AnyDeviceValidation(VideoBaseModel):
             super().dist_validation(dataloader, current_iter, tb_logger, save_img)
         finally:
             self.opt = options
+
+    def _log_validation_metric_values(self, current_iter: int, dataset_name: str, tb_logger: Any) -> None:
+        """BasicSR's, without blank sections."""
+        count = sum(map(len, self.metric_results.values()))
+        self.metric_results, left_out = scored(self.metric_results)
+        if left_out:
+            sections = [f"{volume} ({index})" for volume, index in left_out]
+            get_root_logger().warning(left_out_text(dataset_name, sections, count))
+        if self.metric_results:
+            super()._log_validation_metric_values(current_iter, dataset_name, tb_logger)
 
     def feed_data(self, data: dict[str, Any]) -> None:
         """Take tensors of their own shape on the same memory: BasicSR squeezes those of a stack in place afterwards."""

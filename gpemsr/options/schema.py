@@ -7,7 +7,7 @@ before anything is built.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,9 +24,18 @@ class OptionSection(BaseModel):
 
 
 class IOBackend(OptionSection):
-    """Where sections come from: LMDBs made by ``gpemsr-lmdb`` or folders ``<root>/<volume>/<z>.png``."""
+    """Where sections come from: LMDBs made by ``gpemsr-lmdb`` or folders ``<root>/<volume>/<z>.png``.
+
+    ``range``: of folders, the grey values that become 0 and 1.
+    """
 
     type: Literal["lmdb", "disk"]
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of :func:`gpemsr.data.section_store.open_section_store`."""
+        return {"backend": self.type, "grey_range": self.range}
 
 
 class LoaderOptions(OptionSection):

@@ -72,13 +72,13 @@ def test_the_map_grows_with_the_data(tmp_path):
     stack = np.random.default_rng(0).integers(0, 65535, (5, 2000, 2000), np.uint16)  # 40 MB, noise
     path = make(tmp_path / "a.lmdb", stack, tile=500)
     assert (path / "data.mdb").stat().st_size > 2**24
-    assert verify(path) == 5
+    assert verify(path).sections == 5
 
 
 def test_volumes_are_appended(tmp_path):
     path = make(tmp_path / "a.lmdb")
     make(path, STACK[:2, :20], tile=16, volume="atlas", append=True)
-    assert verify(path) == 5
+    assert verify(path).sections == 5
     store = open_section_store(path, "lmdb")
     np.testing.assert_array_equal(store.read("cell", 2), STACK[2])
     np.testing.assert_array_equal(store.read("atlas", 1), STACK[1, :20])
@@ -86,7 +86,7 @@ def test_volumes_are_appended(tmp_path):
 
 @pytest.mark.parametrize("tile", [None, 32])
 def test_sound_data_verify(tmp_path, tile):
-    assert verify(make(tmp_path / "a.lmdb", tile=tile)) == 3
+    assert verify(make(tmp_path / "a.lmdb", tile=tile)).sections == 3
 
 
 def other_pixels(transaction):
@@ -169,7 +169,7 @@ def test_an_existing_one_is_kept_unless_overwritten(tmp_path):
     path = make(tmp_path / "a.lmdb")
     with pytest.raises(InputError, match="exists already"):
         make(path, STACK[:2])
-    assert verify(path) == 3
+    assert verify(path).sections == 3
     assert [file.name for file in tmp_path.iterdir()] == ["a.lmdb"]
 
 

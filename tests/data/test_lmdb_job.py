@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from gpemsr.data import lmdb_job
 from gpemsr.data.degradations import degrade
 from gpemsr.data.em_lmdb import verify
+from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.volumes.reader import open_volume
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, InputWarning
+from gpemsr.files import exclusive
 
 STACK = np.random.default_rng(0).integers(0, 255, (12, 37, 45), np.uint8)
 
@@ -28,9 +30,9 @@ def volume(tmp_path):
         yield volume
 
 
-def make(volume, out, **options):
-    defaults = {"scales": [4], "degradation": "area"}
-    return make_lmdbs(volume, LmdbJob(out, "cell", "cell", **{**defaults, **options}), progress=False)
+def make(source, out, **options):
+    job = {"out": out, "name": "cell", "volume": "cell", "scales": [4], "degradation": "area", **options}
+    return make_lmdbs(source, LmdbJob(**job), progress=False)
 
 
 def stacks(paths):
@@ -57,7 +59,7 @@ def test_one_lmdb_per_split_and_scale(volume, tmp_path):
     assert shapes["cell_train_hr.lmdb"] == (8, 32, 40)
     assert shapes["cell_test_lr_x8.lmdb"] == (4, 4, 5)
     assert open_section_store(paths[4], "lmdb").volumes["cell"].sections == (8, 9, 10, 11)
-    assert sum(verify(path) for path in paths) == 36
+    assert sum(verify(path).sections for path in paths) == 36
 
 
 @settings(deadline=None, max_examples=20)
@@ -182,7 +184,7 @@ def test_existing_lmdbs_are_refused_or_overwritten(volume, tmp_path):
     with pytest.raises(InputError, match="exists already"):
         make(volume, tmp_path / "o", crop=((0, 2), (None, None), (None, None)))
     paths = make(volume, tmp_path / "o", crop=((0, 2), (None, None), (None, None)), overwrite=True)
-    assert verify(paths[0]) == 2
+    assert verify(paths[0]).sections == 2
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["cell_hr.lmdb", "cell_lr_x4.lmdb"]
 
 
@@ -227,3 +229,109 @@ def test_memory_does_not_grow_with_the_number_of_sections(tmp_path):
         peaks.append(int(process.stdout.split()[-1]))
     # 190 more sections are 50 MB; the peak is in KiB
     assert peaks[1] - peaks[0] < 20_000
+
+
+def odd(tmp_path, **changes):
+    """The stack with some sections blank."""
+    stack = STACK.copy()
+    for number, value in changes.items():
+        stack[int(number[1:])] = value
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    return tmp_path / "a.tif"
+
+
+def test_blank_sections_are_all_named_before_anything_is_written(tmp_path):
+    path = odd(tmp_path, z3=0, z7=9)
+    with open_volume(path) as volume, pytest.raises(InputError, match=r"sections 3, 7 are missing or blank \(all 0\)"):
+        make(volume, tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
+def test_blank_sections_are_replaced_and_recorded(tmp_path):
+    path = odd(tmp_path, z3=0, z4=0)
+    with open_volume(path, on_missing="replace") as volume:
+        hr, _ = make(volume, tmp_path / "o")
+    stored = stacks([hr])["cell_hr.lmdb"]
+    for number in (3, 4):
+        np.testing.assert_array_equal(stored[number], stored[2])
+    report = verify(hr)
+    assert report.replaced == ["cell/00000003", "cell/00000004"]
+    assert "2 replaced by an earlier one (cell/00000003, cell/00000004)" in str(report)
+
+
+def test_blank_sections_may_be_kept_and_verify_tells(tmp_path):
+    path = odd(tmp_path, z3=0)
+    with open_volume(path, on_missing="keep") as volume:
+        hr, _ = make(volume, tmp_path / "o", tile=16)
+    assert not stacks([hr])["cell_hr.lmdb"][3].any()
+    assert open_section_store(hr, "lmdb").metadata["volumes"]["cell"]["blank_sections"] == [3]
+    assert verify(hr).blank == ["cell/00000003"]
+
+
+def test_a_part_that_is_blank_counts_as_blank(tmp_path):
+    stack = STACK.copy()
+    stack[3, :16] = 0
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    with open_volume(tmp_path / "a.tif") as volume, pytest.raises(InputError, match=r"section 3 .*part of it taken"):
+        make(volume, tmp_path / "o", crop=((None, None), (0, 16), (None, None)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "choice", "expected"),
+    [
+        ("uint16", 1000, "observed", (1000, 5080)),
+        ("uint16", 0, GreyRange(0, 4095), (0, 4095)),
+        ("int16", -2000, "observed", (-2000, 2080)),
+        ("int8", -128, "full", (-128, 127)),
+        ("float32", -0.5, GreyRange(-0.5, 4080), (-0.5, 4080)),
+    ],
+)
+def test_a_range_maps_grey_values_and_is_inverted(tmp_path, dtype, low, choice, expected):
+    stack = (STACK.astype(np.float64) if dtype == "int8" else STACK.astype(np.float64) * 16) + low
+    stack.flat[:2] = low, low + (255 if dtype == "int8" else 4080)
+    stack = stack.astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    with open_volume(tmp_path / "a.tif") as volume:
+        hr, lr = make(volume, tmp_path / "o", grey_range=choice)
+    store = open_section_store(hr, "lmdb")
+    found = np.stack([store.read_float("cell", z) for z in range(len(stack))])
+    grey = GreyRange(*expected)
+    np.testing.assert_allclose(found, grey.to_unit(stack)[:, :36, :44], atol=1e-4)
+    entry = store.metadata["volumes"]["cell"]
+    recorded = entry["source"]["grey_values"]
+    stored = store.read("cell", 0).astype(float) * recorded["step"] + recorded["offset"]
+    np.testing.assert_allclose(stored, stack[0, :36, :44], atol=0.05)
+    small = open_section_store(lr, "lmdb").read_float("cell", 0)
+    np.testing.assert_allclose(small, found[0].reshape(9, 4, 11, 4).mean((1, 3)), atol=3e-3)
+
+
+def test_signed_values_need_a_range_and_little_used_ones_are_told(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK.astype(np.int16), photometric="minisblack")
+    with open_volume(tmp_path / "a.tif") as volume, pytest.raises(InputError, match=r"int16 voxels; .*--range"):
+        make(volume, tmp_path / "o")
+    tifffile.imwrite(tmp_path / "a.tif", STACK.astype(np.uint16) * 16, photometric="minisblack")
+    with (
+        open_volume(tmp_path / "a.tif") as volume,
+        pytest.warns(InputWarning, match=r"0 to 4064 use 6% of the range 0 to 65535"),
+    ):
+        make(volume, tmp_path / "o")
+
+
+def test_of_two_processes_that_append_one_waits_for_another_try(volume, tmp_path):
+    paths = make(volume, tmp_path / "o")
+    code = "import sys; from gpemsr.cli.lmdb import main; sys.exit(main(sys.argv[1:]))"
+    common = [volume.source, "--out", tmp_path / "o", "--name", "cell", "--scales", "4", "--degradation", "area"]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, *common, "--append", "--volume", name], stderr=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two")
+    ]
+    codes = [process.communicate() and process.returncode for process in running]
+    ended = dict(zip(("one", "two"), codes, strict=True))
+    held = set(open_section_store(paths[0], "lmdb").volumes)
+    assert held == {"cell", *(name for name, code in ended.items() if code == 0)}
+    assert 0 in ended.values()
+    with exclusive(paths[0]), pytest.raises(InputError, match="another process is writing it"):
+        make(volume, tmp_path / "o", volume="three", append=True)
+    assert [path.name for path in (tmp_path / "o").iterdir() if path.name.startswith(".")] == []

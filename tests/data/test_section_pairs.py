@@ -9,13 +9,14 @@ import pytest
 from gpemsr.data.section_options import DegradationOptions
 from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.errors import InputError
+from gpemsr.options.schema import IOBackend
 
 
 def pairs_of(stores: dict, gt_size=None, degradation: dict | None = None, **changes) -> SectionPairs:
     keys = {**stores, "degradations": [], **changes}
     if degradation is not None:
         keys |= {"dataroot_lq": None, "degradations": [DegradationOptions(**degradation)]}
-    keys["io_backend"] = SimpleNamespace(**keys["io_backend"])
+    keys["io_backend"] = IOBackend(**keys["io_backend"])
     return SectionPairs(SimpleNamespace(**keys), gt_size)
 
 

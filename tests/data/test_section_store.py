@@ -1,5 +1,6 @@
 """Reading sections from LMDBs and folders."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from gpemsr.data.em_lmdb import LmdbWriter
 from gpemsr.data.section_store import open_section_store
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, InputWarning
 
 NUMBERS = (3, 7, 11)
 STACK = np.random.default_rng(0).integers(0, 65535, (3, 40, 50), np.uint16)
@@ -151,3 +152,23 @@ def test_a_damaged_section_is_named(tmp_path, roots):
     store = open_section_store(path, "lmdb")
     with pytest.raises(InputError, match="cell/00000007 is damaged"):
         store.read("cell", 7)
+
+
+def test_folders_may_have_a_range_of_grey_values(tmp_path):
+    (tmp_path / "v").mkdir()
+    pixels = np.arange(1000, 5096, dtype=np.uint16).reshape(64, 64)
+    cv2.imwrite(str(tmp_path / "v" / "0.png"), pixels)
+    with pytest.warns(InputWarning, match="1000 to 5095 use 6% of the range 0 to 65535"):
+        open_section_store(tmp_path, "disk")
+    store = open_section_store(tmp_path, "disk", (1000, 5095))
+    np.testing.assert_allclose(store.read_float("v", 0).ravel(), np.linspace(0, 1, 4096), atol=1e-6)
+
+
+def test_a_record_gives_folders_their_voxel_size_and_range(tmp_path):
+    (tmp_path / "v").mkdir()
+    cv2.imwrite(str(tmp_path / "v" / "0.png"), np.eye(8, dtype=np.uint16) * 100)
+    entry = {"voxel_size": [50, 4, 4], "intensity_range": [0, 200]}
+    (tmp_path / "volume.json").write_text(json.dumps({"volumes": {"v": entry}}))
+    store = open_section_store(tmp_path, "disk")
+    assert store.volumes["v"].voxel_size == (50, 4, 4)
+    np.testing.assert_allclose(store.read_float("v", 0), np.eye(8) / 2)

@@ -1,5 +1,6 @@
 """Validation and test on whole sections: parts of processes, LR sections alone, pictures of 16 bits."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 import torch
 import yaml
 from baseline_networks import demo_file
+from PIL import Image
 from tiny_stages import stage_options, tiny_network, write_sections
 
 import gpemsr
 import gpemsr.cli.test
+from gpemsr.data.grey_values import GreyRange
+from gpemsr.data.section_store import open_section_store
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.models.section_validation import parts_of
 
@@ -147,3 +151,29 @@ def test_a_section_is_read_when_its_turn_comes(folder):
     Path("lr_x8/w/7.png").unlink()
     assert (len(stack), stack.numbers, stack.info.dtype) == (3, (5, 6, 7), np.uint16)
     assert stack[1].shape == (1, 12, 14) and stack.gt(1).shape == (1, 96, 112)
+
+
+def test_blank_hr_sections_are_named_and_left_out_of_the_means(tested):
+    for name, shape in (("hr", (96, 112)), ("lr_x8", (12, 14))):
+        cv2.imwrite(f"{name}/v/1.png", np.zeros(shape, np.uint8))
+    whole = tested(lambda options: None)
+    assert "mine: 1 of 6 HR sections are blank and left out of the scores: v/00000001" in whole
+    assert "# psnr: inf" not in whole and "# psnr: nan" not in whole
+    for name in ("hr", "lr_x8"):
+        for z in range(3):
+            cv2.imwrite(f"{name}/v/{z}.png", np.zeros_like(cv2.imread(f"{name}/v/{z}.png", -1)))
+    assert "# psnr" in tested(lambda options: None)  # of the other volume
+
+
+def test_pictures_have_the_voxel_size_and_are_a_data_set(tested):
+    limits = {"v": [0, 255], "w": [0, 40000]}
+    record = {"volumes": {v: {"voxel_size": [50, 32, 40], "intensity_range": limit} for v, limit in limits.items()}}
+    Path("lr_x8/volume.json").write_text(json.dumps(record))
+    tested(lr_alone)
+    store = open_section_store("results/t/visualization/mine", "disk")
+    assert store.volumes["w"].voxel_size == (50, 4, 5)
+    assert store.volumes["w"].dtype == np.uint16
+    assert store.volumes["w"].grey_range == GreyRange(0, 40000)
+    assert store.read("w", 5).max() <= 40000
+    with Image.open("results/t/visualization/mine/w/00000005_t.png") as image:
+        assert image.info["dpi"] == pytest.approx((2.54e7 / 5, 2.54e7 / 4), rel=1e-6)
