@@ -12,8 +12,8 @@ from gpemsr.files import sha256
 from gpemsr.options.read import read_options, to_plain
 
 PACKAGE = Path(__file__).parents[1]
-ROOMS = ("archs", "checkpoints", "data", "losses", "metrics", "segmentation", "volume")
-ROW = ("cost", "networks", "row")  # modules of this room
+ROOMS = ("archs", "checkpoints", "data", "losses", "metrics", "segmentation")
+ROW = ("benchmark/cost", "benchmark/networks", "benchmark/row", "volume/section_loop")  # and these modules
 
 
 def fingerprint(value: Any) -> str:
@@ -39,7 +39,7 @@ def hash_of(path: str | Path) -> str:
 def hash_of_sources() -> str:
     """SHA-256 of the sources of what a row runs: the :data:`ROOMS` and the row itself."""
     files = [file for room in ROOMS for file in (PACKAGE / room).rglob("*.py")]
-    return _hash_of_files(PACKAGE, [*files, *(PACKAGE / "benchmark" / f"{name}.py" for name in ROW)])
+    return _hash_of_files(PACKAGE, [*files, *(PACKAGE / f"{name}.py" for name in ROW)])
 
 
 def _hash_of_files(folder: Path, files: Iterable[Path]) -> str:

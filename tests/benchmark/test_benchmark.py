@@ -272,7 +272,7 @@ def test_a_row_is_run_again_when_something_that_it_depends_on_changes(folder, in
     assert json.loads(path.read_text())["of"] != before
 
 
-def test_the_command_writes_the_report_of_all_rows_and_tells_which_have_no_figures(folder, in_this_process, capsys):
+def test_the_command_writes_the_report_of_all_rows_and_lists_those_without_figures(folder, in_this_process, capsys):
     file = benchmark_file(folder, [GPEMSR, BICUBIC, {**GPEMSR, "name": "lost", "weights": "absent.pth"}])
     assert main(["-opt", str(file)]) == 1
     assert "no figures for lost: " in capsys.readouterr().err
@@ -319,7 +319,7 @@ def test_true_affinities_of_a_row_give_its_neurons(folder, neurons, monkeypatch,
     assert adapted_rand_error(neurons[part], found)[0] == pytest.approx(row["segmentation"]["U"]["adapted_rand"])
 
 
-def test_a_segmenter_whose_weights_do_not_fit_is_refused_before_any_row(folder, neurons):
+def test_a_segmenter_whose_weights_do_not_match_is_refused_before_any_row(folder, neurons):
     (folder / "broken.pth").write_bytes((folder / "gpemsr.pth").read_bytes()[:100])
     segmenter = {"name": "U", "options": "gpemsr.yml", "weights": "broken.pth"}
     segmentation = {"ids": "ids.tif", "segmenters": [segmenter]}
@@ -362,7 +362,7 @@ def test_what_a_killed_row_left_is_taken_away(folder, in_this_process):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_benchmark_that_is_ended_takes_its_rows_process_along(folder, number):
+def test_ending_a_benchmark_ends_its_rows_process(folder, number):
     file = benchmark_file(folder, [BICUBIC])
     command = [sys.executable, "-m", "gpemsr.cli.benchmark", "-opt", str(file)]
     heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
@@ -394,8 +394,9 @@ def test_a_folders_hash_is_that_of_its_files(tmp_path):
 def test_only_sources_that_a_row_runs_count(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprint, "PACKAGE", tmp_path)
     hashes = [hash_of_sources()]
-    for name in ("archs/a.py", "benchmark/row.py", "cli/train.py", "benchmark/report/tables.py"):
+    names = ("archs/a.py", "benchmark/row.py", "volume/section_loop.py", "volume/plan.py", "benchmark/report/text.py")
+    for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
         hashes.append(hash_of_sources())
-    assert len(set(hashes)) == 3 and hashes[2] == hashes[4]
+    assert len(set(hashes)) == 4 and hashes[3] == hashes[5]

@@ -33,7 +33,7 @@ def trained(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
-def test_a_shipped_file_fits(file):
+def test_a_shipped_file_is_valid(file):
     section = to_plain(read_options(file))
     check_schema(BudgetOptions if file in TRAININGS else BenchmarkOptions, section, Place(str(file)))
     assert section["methods"]
@@ -61,7 +61,7 @@ def test_what_is_benchmarked_is_what_was_trained(file, names):
 
 
 @pytest.mark.parametrize("file", TRAININGS, ids=lambda file: file.stem)
-def test_each_training_has_options_that_fit(file, tmp_path):
+def test_each_training_has_valid_options(file, tmp_path):
     """With its changes, and the schedule that its share of the time asks for."""
     gpemsr.register()
     options = BudgetOptions.model_validate(to_plain(read_options(file)))
@@ -134,7 +134,7 @@ def test_methods_files_and_weights_are_for_their_rows_to_check(file):
         (("segmentation", "segmenters"), TWINS, "segmentation.segmenters.*names that differ"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(file, keys, value, message):
+def test_a_wrong_option_is_refused_by_name(file, keys, value, message):
     with pytest.raises(InputError, match=message) as error:
         read_benchmark(changed(file, *keys, value=value))
     assert str(error.value).startswith(f"{file}: ")

@@ -123,7 +123,7 @@ def budget_file(folder: Path, **changes) -> Path:
         ),
     ],
 )
-def test_an_option_that_does_not_fit_is_refused(folder, changes, message):
+def test_a_wrong_option_is_refused(folder, changes, message):
     with pytest.raises(InputError, match=message):
         read_budget(budget_file(folder, **changes))
 
@@ -199,7 +199,7 @@ def test_the_data_of_the_option_file_itself_need_not_be_there(folder, trained):
     assert "other" in trained
 
 
-def test_an_interrupted_training_goes_on_if_its_options_are_the_same(folder, trained):
+def test_an_interrupted_training_continues_if_its_options_are_the_same(folder, trained):
     file = without_the_last(folder)
     EqualBudget(read_budget(file)).run()
     states = folder / "equal/experiments/other/training_states"
@@ -260,7 +260,7 @@ def test_other_data_is_another_training(folder, trained):
         ({"train": {"speed": 1}}, r"other.yml: train\.speed: unknown key"),
     ],
 )
-def test_an_option_file_that_does_not_fit_is_refused_before_anything_is_measured(folder, change, message):
+def test_a_wrong_option_file_is_refused_before_anything_is_measured(folder, change, message):
     section = to_plain(merged(yaml.safe_load((folder / "other.yml").read_text()), change))
     (folder / "other.yml").write_text(yaml.safe_dump(section))
     with pytest.raises(InputError, match=message):
@@ -276,7 +276,7 @@ def test_a_stage_that_cannot_be_measured_leaves_the_other_methods(folder, traine
     assert trained == ["other"]
 
 
-def test_a_training_that_fails_is_told_when_the_others_are_finished(folder, trained, monkeypatch):
+def test_a_failed_training_is_reported_after_the_others(folder, trained, monkeypatch):
     def train(name, *_, **__):
         if name == "first":
             raise InputError("first failed, see its log")

@@ -71,7 +71,7 @@ def test_missing_measure_is_a_dash_with_its_reason(tmp_path):
     assert "LPIPS: no weights here." in table.notes
 
 
-def test_section_without_a_value_is_left_out_and_told(tmp_path):
+def test_section_without_a_value_is_left_out_and_noted(tmp_path):
     values = [20.0, None, 22.0]
     table = quality_table(scores_of(write_benchmark(tmp_path, [row("A", scores={"psnr": values})])))
     assert texts(table)["A"][0] == "21.00 ± 1.41"

@@ -88,7 +88,7 @@ def test_checkpoint_that_a_training_saved_goes_back_by_its_metadata():
         ("features.34.weight", "torchvision's VGG19", "vgg_weights"),
     ],
 )
-def test_vgg_and_spynet_files_are_told_to_be_used_as_they_are(key, what, option, capsys):
+def test_vgg_and_spynet_files_are_reported_as_usable_directly(key, what, option, capsys):
     torch.save({"params": {key: torch.zeros(1)}}, "file.pth")
     said = f"{what}, used as it is: give its path as {option} in network_g"
     assert main(["file.pth"]) == 0
@@ -109,7 +109,7 @@ def test_bad_files_end_with_one_line_and_code_2(capsys):
     assert os.listdir() == ["file.pth"]
 
 
-def test_existing_file_is_kept_unless_told(capsys):
+def test_existing_file_is_kept_unless_asked(capsys):
     torch.save(authors_state("PatchDiscriminator"), "file.pth")
     Path("ours.pth").write_text("mine")
     assert main(["file.pth", "--out", "ours.pth"]) == 2

@@ -224,7 +224,7 @@ def a_file_in_place_of_the_folder(folder: Path) -> str:
         a_file_in_place_of_the_folder,
     ],
 )
-def test_what_does_not_fit_is_refused_before_work(tmp_path, capsys, spoil):
+def test_bad_input_is_refused_before_work(tmp_path, capsys, spoil):
     write_stack(tmp_path / "stack.tif", np.uint8)
     write_options(tmp_path / "options")
     says = spoil(tmp_path)

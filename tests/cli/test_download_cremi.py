@@ -126,7 +126,7 @@ def test_a_cut_connection_is_resumed_where_it_broke(site, tmp_path):
     ],
     ids=["cut", "complete", "too long"],
 )
-def test_a_later_run_goes_on_from_what_an_earlier_one_left(site, tmp_path, left, asked):
+def test_a_later_run_continues_an_earlier_one(site, tmp_path, left, asked):
     (tmp_path / f"{NAME}.part").write_bytes(left)
     assert run(site, tmp_path) == 0
     assert site.ranges_asked == asked

@@ -48,7 +48,7 @@ def test_train_writes_below_the_working_directory(trained):
 
 
 @pytest.mark.slow
-def test_auto_resume_goes_on_from_the_last_state(trained):
+def test_auto_resume_continues_from_the_last_state(trained):
     done = launch("train.py", trained, "--auto_resume", "--force_yml", "train:total_iter=3")
     assert done.returncode == 0, done.stderr
     assert "Resuming training from epoch: 0, iter: 2" in done.stderr

@@ -36,7 +36,7 @@ def test_networks_that_need_values_while_they_are_built_are_counted_too(tmp_path
         ({"network_g": {"type": "SectionEDSR", "scale": 3}}, "network_g.scale=3: one of 4, 8, 16"),
     ],
 )
-def test_a_file_without_a_network_that_fits_is_refused_in_one_line(tmp_path, capsys, options, message):
+def test_a_file_without_a_valid_network_is_refused_in_one_line(tmp_path, capsys, options, message):
     file = tmp_path / "a.yml"
     file.write_text(yaml.safe_dump(options))
     assert main([str(file)]) == 2

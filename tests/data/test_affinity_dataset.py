@@ -158,7 +158,7 @@ def test_grey_values_change_but_not_affinities(files):
         ({"labels": "membranes", "background": "ignore"}, "background=ignore: boundary, as labels=membranes"),
     ],
 )
-def test_what_does_not_fit_is_named(files, changes, message):
+def test_a_wrong_option_is_named(files, changes, message):
     with pytest.raises(InputError, match=message) as refused:
         dataset(files, **changes)
     assert "\n" not in str(refused.value)

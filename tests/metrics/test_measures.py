@@ -85,7 +85,7 @@ def test_the_table_names_each_measure_in_order(made):
     ]
 
 
-def test_each_measure_tells_better_from_worse(made, alexnet):
+def test_each_measure_separates_better_from_worse(made, alexnet):
     ranks = [measure_section(made[name], made["gt"], made["lq"], 8, 10.0) for name in ("near", "blurred", "bicubic")]
     for name, measure in MEASURES.items():
         if name == "lr_rmse":  # bicubic of the LR section agrees with it, however blurred it is

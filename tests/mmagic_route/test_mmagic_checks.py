@@ -41,7 +41,7 @@ def run(stage, monkeypatch, capsys):
         ("val_dataloader.dataset.type", "Sections", 'val_dataloader.dataset.type="Sections": nothing of this name'),
     ],
 )
-def test_a_config_that_does_not_fit_is_refused(run, key, value, message):
+def test_a_wrong_config_is_refused(run, key, value, message):
     assert run(**{key.replace(".", "__"): value}).startswith(message)
 
 

@@ -17,7 +17,7 @@ def files(folder) -> set[str]:
     return {file.name for file in folder.glob("*.pth")}
 
 
-def test_it_trains_saves_and_goes_on_as_an_uninterrupted_run(stage, make_runner):
+def test_it_trains_saves_and_continues_as_an_uninterrupted_run(stage, make_runner):
     whole = make_runner("whole")
     before = weights(whole.model.generator)
     whole.train()
@@ -63,7 +63,7 @@ def test_basicsrs_weights_score_the_same_here(stage, make_runner):
         assert events.Scalars(f"metrics/{name}")[0].value == pytest.approx(value, abs=1e-5)
 
 
-def test_averaged_weights_are_saved_beside_the_others(stage, make_runner):
+def test_averaged_weights_are_saved_next_to_the_others(stage, make_runner):
     hooks = [{"type": "EMAHook", "momentum": 0.5}, {"type": "BasicSRCheckpointHook"}]
     runner = make_runner(custom_hooks=hooks, train_cfg__max_iters=2)
     runner.train()
@@ -75,7 +75,7 @@ def test_averaged_weights_are_saved_beside_the_others(stage, make_runner):
     assert not torch.equal(saved["params"]["conv_last.weight"], saved["params_ema"]["conv_last.weight"])
 
 
-def test_mmagics_own_metrics_fit_and_agree(stage, make_runner):
+def test_mmagics_own_metrics_work_and_agree(stage, make_runner):
     for name in ("hr", "lr_x8"):  # of one volume: MMagic averages over sections, BasicSR over volumes first
         shutil.rmtree(stage.folder / name / "w")
     ours = {"psnr": {"type": "calculate_psnr", "crop_border": 0}, "ssim": {"type": "calculate_ssim", "crop_border": 0}}
