@@ -22,17 +22,21 @@ Kind = str  # a key of DEGRADATIONS
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that a degradation takes; never negative.
+    """A number that a degradation takes.
 
     Attributes:
         default: its value where none is given.
         help: its meaning and unit, in a few words.
-        positive: whether 0 is refused too.
+        positive: whether 0 is refused.
+        low: the least it may be.
+        high: the most it may be.
     """
 
     default: float
     help: str
     positive: bool = False
+    low: float = 0
+    high: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,12 @@ def complete_parameters(kind: Kind, given: Mapping[str, Any]) -> dict[str, float
     for name, value in given.items():
         if name not in known:
             raise InputError(f"{name}={value}: degradation {kind} takes {', '.join(known) or 'no parameters'}")
+        parameter = known[name]
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or value < 0 or (known[name].positive and value == 0):
-            raise InputError(f"{name}={value}: expected a number {'> 0' if known[name].positive else '>= 0'}")
+        if not number or not parameter.low <= value <= parameter.high or (parameter.positive and value == 0):
+            least = f"{'>' if parameter.positive else '>='} {parameter.low:g}"
+            most = "" if math.isinf(parameter.high) else f" and <= {parameter.high:g}"
+            raise InputError(f"{name}={value}: expected a number {least}{most}")
     return {name: given.get(name, parameter.default) for name, parameter in known.items()}
 
 
@@ -121,12 +128,36 @@ def _area(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np.nd
 
 
 def _em(
-    section: np.ndarray, scale: int, seed: int | tuple[int, ...], dose: float, read_noise: float, blur: float
+    section: np.ndarray,
+    scale: int,
+    seed: int | tuple[int, ...],
+    dose: float,
+    read_noise: float,
+    blur: float,
+    correlation: float,
+    line_correlation: float,
+    gain: float,
+    offset: float,
 ) -> np.ndarray:
-    return _count_electrons(_blur_and_sample(section, scale, blur), dose, read_noise, seed)
+    signal = np.float32(gain) * blur_and_sample(section, scale, blur) + np.float32(offset)
+    noise = _count_electrons(signal, dose, read_noise, seed) - signal
+    for axis, lag_1 in ((1, correlation), (0, line_correlation)):
+        if lag_1:
+            noise = _correlated(noise, lag_1, axis)
+    return signal + noise
 
 
-def _blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
+def _correlated(noise: np.ndarray, lag_1: float, axis: int) -> np.ndarray:
+    """White noise with a correlation of ``lag_1`` ** distance along an axis, of the same variance."""
+    from scipy.signal import lfilter
+
+    fresh = math.sqrt(1 - lag_1**2)
+    noise = np.moveaxis(noise, axis, -1) * np.float32(fresh)
+    noise[..., 0] /= np.float32(fresh)  # nothing comes before the first pixel
+    return np.moveaxis(lfilter([1], [1, -lag_1], noise), -1, axis).astype(np.float32)
+
+
+def blur_and_sample(section: np.ndarray, scale: int, blur: float) -> np.ndarray:
     """Blur with a Gaussian of ``blur`` LR pixels and take the value at the centre of every LR pixel."""
     import cv2
 
@@ -183,11 +214,16 @@ DEGRADATIONS: dict[Kind, Degradation] = {
     "area": Degradation(_area, "mean over the HR pixels under each LR pixel"),
     "em": Degradation(
         _em,
-        "a fast, low-dose scan: Gaussian beam, one sample per LR pixel, shot noise of the electrons, read noise",
+        "a fast, low-dose scan: Gaussian beam, one sample per LR pixel, shot noise of the electrons, read noise, both "
+        "correlated along the scan",
         {
             "dose": Parameter(50.0, "electrons per LR pixel of full intensity", positive=True),
             "read_noise": Parameter(1.0, "standard deviation of the read noise in electrons"),
             "blur": Parameter(0.5, "standard deviation of the beam in LR pixels"),
+            "correlation": Parameter(0.0, "of the noise of neighbouring pixels of a scan line (x)", high=0.99),
+            "line_correlation": Parameter(0.0, "of the noise of neighbouring scan lines (y)", high=0.99),
+            "gain": Parameter(1.0, "LR contrast per HR contrast", positive=True),
+            "offset": Parameter(0.0, "added to the grey values, which are 0 to 1", low=-1, high=1),
         },
         noisy=True,
         context=lambda blur, **_: max(4, math.ceil(4 * blur) + 1),  # where the blur is cut off

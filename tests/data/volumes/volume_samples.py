@@ -41,7 +41,7 @@ class Sample:
     compressions: tuple[str | None, ...] = (None,)
 
 
-def tiff(path, array, axes, size, compression=None, byteorder="<"):
+def tiff(path, array, axes, size, compression=None, byteorder="<", chunk=4):
     tifffile.imwrite(path, array, photometric="minisblack", compression=compression, byteorder=byteorder)
 
 
@@ -51,7 +51,7 @@ def imagej(path, array, axes, size, **_):
     tifffile.imwrite(path, array, imagej=True, resolution=(1 / x, 1 / y), metadata=metadata)
 
 
-def ome_tiff(path, array, axes, size, compression=None, byteorder="<"):
+def ome_tiff(path, array, axes, size, compression=None, byteorder="<", chunk=4):
     sizes = {f"PhysicalSize{axis}": length for axis, length in zip("ZYX", size, strict=True)}
     metadata = {"axes": axes.upper(), **sizes, **NM}
     tifffile.imwrite(
@@ -71,20 +71,24 @@ def images(suffix):
     return write
 
 
-def hdf5(path, array, axes, size, compression=None, byteorder="<"):
-    with h5py.File(path, "w") as file:
-        chunks = tuple(min(4, length) for length in array.shape) if compression else None
+def hdf5(path, array, axes, size, compression=None, byteorder="<", chunk=4):
+    """``checked``: with checksums of chunks and of metadata."""
+    checked = compression == "checked"
+    options = {"fletcher32": True} if checked else {"compression": compression}
+    with h5py.File(path, "w", libver="latest" if checked else None) as file:
+        chunks = tuple(min(chunk, length) for length in array.shape) if compression else None
         data = array.astype(array.dtype.newbyteorder(byteorder))
-        made = file.create_dataset("volumes/raw", data=data, compression=compression, chunks=chunks)
+        made = file.create_dataset("volumes/raw", data=data, chunks=chunks, **options)
         made.attrs["resolution"] = size
 
 
 def zarr_array(version, **options):
-    def write(path, array, axes, size, compression=None, byteorder="<"):
-        chunks = tuple(min(4, length) for length in array.shape)
+    def write(path, array, axes, size, compression=None, byteorder="<", chunk=4):
+        chunks = tuple(min(chunk, length) for length in array.shape)
         shards = {"shards": tuple(2 * length for length in chunks)} if options else {}
+        checked = {"compressors": [zarr.codecs.Crc32cCodec()]} if compression == "checked" else {}
         made = zarr.create_array(
-            str(path), shape=array.shape, dtype=array.dtype, chunks=chunks, zarr_format=version, **shards
+            str(path), shape=array.shape, dtype=array.dtype, chunks=chunks, zarr_format=version, **shards, **checked
         )
         made[...] = array
         made.attrs["voxel_size"] = list(size)
@@ -93,7 +97,7 @@ def zarr_array(version, **options):
 
 
 def ome_zarr(version):
-    def write(path, array, axes, size, **_):
+    def write(path, array, axes, size, chunk=4, **_):
         lengths = dict(zip("zyx", size, strict=True))
         image = {
             "axes": [{"name": a, "type": KINDS[a], **({"unit": "nanometer"} if a in "zyx" else {})} for a in axes],
@@ -105,7 +109,7 @@ def ome_zarr(version):
             ],
         }
         group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
-        group.create_array("0", shape=array.shape, dtype=array.dtype, chunks=tuple(min(4, n) for n in array.shape))
+        group.create_array("0", shape=array.shape, dtype=array.dtype, chunks=tuple(min(chunk, n) for n in array.shape))
         group["0"][...] = array
         image = {"multiscales": [{"version": version, **image}]}
         group.attrs.update(image if version == "0.4" else {"ome": image})
@@ -113,10 +117,10 @@ def ome_zarr(version):
     return write
 
 
-def n5(path, array, axes, size, compression=None, **_):
+def n5(path, array, axes, size, compression=None, chunk=4, **_):
     metadata = {
         "dimensions": array.shape[::-1],
-        "blockSize": [min(4, length) for length in array.shape[::-1]],
+        "blockSize": [min(chunk, length) for length in array.shape[::-1]],
         "dataType": array.dtype.name,
         "compression": {"type": compression or "raw"},
     }
@@ -127,9 +131,9 @@ def n5(path, array, axes, size, compression=None, **_):
     attributes.write_text(attributes.read_text().rstrip().removesuffix("}") + more)
 
 
-def precomputed(path, array, axes, size, **_):
+def precomputed(path, array, axes, size, chunk=4, **_):
     scale = {"size": array.shape[::-1], "resolution": size[::-1], "encoding": "raw", "voxel_offset": [3, 2, 1]}
-    scale["chunk_size"] = [min(4, length) for length in array.shape[::-1]]
+    scale["chunk_size"] = [min(chunk, length) for length in array.shape[::-1]]
     layout = {"type": "image", "data_type": array.dtype.name, "num_channels": 1}
     spec = {"driver": "neuroglancer_precomputed", "kvstore": f"file://{path}/", "create": True}
     made = tensorstore.open({**spec, "multiscale_metadata": layout, "scale_metadata": scale}).result()
@@ -224,13 +228,16 @@ SAMPLES = {
     "hdf5": Sample(
         "HDF5", ".h5", hdf5, UNNAMED,
         "`resolution`, `voxel_size`, `element_size_um` of the data set or a group above",
-        compressions=(None, "gzip", "lzf"),
+        compressions=(None, "gzip", "lzf", "checked"),
     ),
     "zarr": Sample(
         "Zarr 2", ".zarr", zarr_array(2), UNNAMED,
         "`resolution`, `voxel_size` of the array or a group above",
     ),
-    "zarr3": Sample("Zarr 3, also with shards", ".zarr", zarr_array(3, shards=True), UNNAMED, "the same"),
+    "zarr3": Sample(
+        "Zarr 3, also with shards", ".zarr", zarr_array(3, shards=True), UNNAMED, "the same",
+        compressions=(None, "checked"),
+    ),
     "ome_zarr": Sample("OME-Zarr 0.4", ".zarr", ome_zarr("0.4"), OME_AXES, "scale and unit"),
     "ome_zarr3": Sample("OME-Zarr 0.5", ".zarr", ome_zarr("0.5"), OME_AXES, "scale and unit"),
     "n5": Sample(
