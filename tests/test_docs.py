@@ -33,6 +33,7 @@ from gpemsr.cli import (
     convert,
     demo,
     download_cremi,
+    fit_degradation,
     lmdb,
     parameters,
     phantom,
@@ -61,6 +62,7 @@ COMMANDS = {
     "gpemsr-train-mmagic": train_mmagic.main,
     "gpemsr-parameters": parameters.main,
     "gpemsr-upscale": upscale.main,
+    "gpemsr-fit-degradation": fit_degradation.main,
     "gpemsr-benchmark": benchmark.main,
     "gpemsr-benchmark-train": benchmark_train.main,
 }

@@ -54,3 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         file=sys.stderr,
     )
     return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gpemsr.cli import new_parser
 from gpemsr.data.grey_values import RANGE_HELP, parse_range
 from gpemsr.errors import InputError, command
 
@@ -13,10 +14,10 @@ MAX_SECTIONS = 32
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parse = argparse.ArgumentParser(
-        prog="gpemsr-fit-degradation",
-        description="Register a fast scan to a slow one of the same field, fit blur, dose, read noise, correlation and "
-        "gain of the degradation em, and compare it with the fast scan. Prints and writes the options.",
+    parse = new_parser(
+        "fit-degradation",
+        "Register a fast scan to a slow one of the same field, fit blur, dose, read noise, correlation and gain of the "
+        "degradation em, and compare it with the fast scan. Prints and writes the options.",
     )
     parse.add_argument("slow", help="volume of the slow scan, HR")
     parse.add_argument("fast", help="volume of the fast scan: of the same size, or smaller by the scale")
