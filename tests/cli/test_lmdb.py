@@ -51,12 +51,16 @@ def test_every_option_reaches_the_job(tmp_path):
     code = run(
         tmp_path / "a.h5", "--dataset", "other/raw", "--out", tmp_path / "o", "--name", "n", "--volume", "v",
         "--scales", 2, "--degradation", "em", "--seed", 3, "--dose", 40, "--read-noise", 2, "--blur", 0.6,
+        "--correlation", 0.4, "--line-correlation", 0.3, "--gain", 0.9, "--offset", 0.05,
         "--crop", "1:11,0:24,4:", "--every", 2, "--tile", 16, "--missing-sections", 5, "--voxel-size", 40, 3, 2,
     )  # fmt: skip
     assert code == 0
     metadata = json.loads((tmp_path / "o" / "n_lr_x2.lmdb" / "volume.json").read_text())
     entry = metadata["volumes"]["v"]
-    assert metadata["degradation"] == {"kind": "em", "seed": 3, "dose": 40, "read_noise": 2, "blur": 0.6}
+    assert metadata["degradation"] == {
+        "kind": "em", "seed": 3, "dose": 40, "read_noise": 2, "blur": 0.6, "correlation": 0.4, "line_correlation": 0.3,
+        "gain": 0.9, "offset": 0.05,
+    }  # fmt: skip
     assert entry["sections"] == [1, 3, 5, 7, 9]
     assert entry["crop"] == {"z": [1, 11], "y": [0, 24], "x": [4, 40]}
     assert (entry["height"], entry["width"], entry["tile"]) == (12, 18, 8)

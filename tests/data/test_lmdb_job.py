@@ -119,7 +119,8 @@ def test_volume_json_records_how_it_was_made(volume, tmp_path):
         missing=[4],
     )
     metadata = open_section_store(paths[1], "lmdb").metadata
-    assert metadata["degradation"] == {"kind": "em", "seed": 5, "dose": 30, "read_noise": 2, "blur": 0.4}
+    given = {"kind": "em", "seed": 5, "dose": 30, "read_noise": 2, "blur": 0.4}
+    assert metadata["degradation"] == {**given, "correlation": 0, "line_correlation": 0, "gain": 1, "offset": 0}
     assert metadata["scale"] == 4
     assert metadata["gpemsr_version"]
     entry = metadata["volumes"]["cell"]
