@@ -43,8 +43,8 @@ class DeformConv(DCNv2Pack):
     """3x3 deformable convolution whose offsets and masks come from a second feature map.
 
     State dict as BasicSR's ``DCNv2Pack``: ``weight``, ``bias``, ``conv_offset.*``.
-    The engine is chosen when the module is made, see :func:`choose_engine`; unless ``GPEMSR_DCN`` forces one,
-    training on a CPU uses :func:`~gpemsr.compat.sampled_convolution.sampled_deform_conv2d` instead of torchvision's.
+    The engine is chosen when the module is made, see :func:`choose_engine`; unless ``GPEMSR_DCN`` forces it, CPUs use
+    :func:`~gpemsr.compat.sampled_convolution.sampled_deform_conv2d` instead of torchvision's.
     """
 
     def __init__(self, in_channels: int, out_channels: int, deformable_groups: int) -> None:
@@ -64,7 +64,7 @@ class DeformConv(DCNv2Pack):
     def sample(self, x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The convolution of ``x`` (b, in, h, w) at offsets (b, 18 * groups, h, w); mask (b, 9 * groups, h, w)."""
         if self.engine == "torchvision":
-            if self.may_sample and x.is_cpu and torch.is_grad_enabled():
+            if self.may_sample and x.is_cpu:
                 return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)
             return deform_conv2d(x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
         mmcv_conv: Callable = import_module("mmcv.ops").modulated_deform_conv2d

@@ -7,7 +7,6 @@ from basicsr.archs.spynet_arch import SpyNet
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.precision import full_precision
 from gpemsr.archs.weights import SPYNET, load_weights
 
 FLOWS = ("spynet", "train")
@@ -28,6 +27,9 @@ class SectionFlow(SpyNet):
     def __init__(self, levels: int = PUBLISHED_LEVELS) -> None:
         super().__init__()
         self.basic_module = nn.ModuleList(list(self.basic_module)[-levels:])
+        for module in self.basic_module.modules():
+            if isinstance(module, nn.ReLU):
+                module.inplace = True
 
     @classmethod
     def of(cls, spynet: SpyNet, levels: int, weights: str | None) -> SectionFlow:
@@ -66,16 +68,11 @@ class SectionFlow(SpyNet):
         for level, (module, (ref_level, supp_level)) in enumerate(zip(self.basic_module, pairs, strict=True)):
             if level > 0:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
-            flow = flow + module(torch.cat([ref_level, warp(supp_level, flow), flow], dim=1))
+            flow = flow + module(torch.cat([ref_level, warp(supp_level, flow), flow], dim=1)).float()
         return flow
 
     def forward(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
-        """(n, 1, h, w) both, in [0, 1] -> flow (n, 2, h, w) in pixels, x first."""
-        with full_precision(ref.device):
-            return self.estimate(ref.float(), supp.float())
-
-    def estimate(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
-        """As :meth:`forward`, of float32."""
+        """(n, 1, h, w) both, in [0, 1] -> flow (n, 2, h, w) in pixels, x first; float32, also in autocast."""
         h, w = ref.shape[-2:]
         multiple = 2 ** (len(self.basic_module) - 1)
         size = (h + -h % multiple, w + -w % multiple)

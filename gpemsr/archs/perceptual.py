@@ -67,6 +67,8 @@ class EncoderFeatures(nn.Module):
 def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
     """Cosine similarity of the non-overlapping patches of two feature maps.
 
+    On a CPU row by row of patches, so that the products stay in its cache.
+
     Args:
         a, b: (n, c, H, W), H and W multiples of ``patch``.
         patch: side of a patch, all of whose c * patch^2 values make one vector.
@@ -74,6 +76,9 @@ def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
     Returns:
         (n, 1, H/patch, W/patch) in [-1, 1].
     """
+    if a.is_cpu and a.shape[2] > patch:
+        rows = zip(a.split(patch, dim=2), b.split(patch, dim=2), strict=True)
+        return torch.cat([patch_cosine(*row, patch) for row in rows], dim=2)
 
     def inner(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.avg_pool2d((x * y).sum(1, keepdim=True, dtype=torch.float32), patch, divisor_override=1)

@@ -48,8 +48,9 @@ def deviation(a: torch.Tensor, b: torch.Tensor) -> float:
     return ((a - b).square().mean() / b.square().mean()).sqrt().item()
 
 
-def test_flow_in_bf16_is_that_in_fp32(net, lq):
+def test_flow_in_bf16_is_float32_and_close_to_that_in_fp32(net, lq):
     expected = net.estimate_flow(lq[:, 0], lq[:, 2])
     with torch.autocast(lq.device.type, torch.bfloat16):
         flow = net.estimate_flow(lq[:, 0], lq[:, 2])
-    torch.testing.assert_close(flow, expected)
+    assert flow.dtype == torch.float32
+    assert 0 < deviation(flow, expected) < 0.02
