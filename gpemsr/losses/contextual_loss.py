@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import nn
@@ -12,6 +14,7 @@ from gpemsr.archs.precision import full_precision
 from gpemsr.archs.weights import DOWNLOAD
 
 EPS = 1e-5
+CPU_PLACES, GPU_PLACES = 2**20, 2**24  # of a block of rows: what a CPU's cache holds, and what occupies a GPU
 
 
 def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -> torch.Tensor:
@@ -21,22 +24,93 @@ def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -
     weights exp((1 - distance) / band_width), so that places without a counterpart count little.
 
     Args:
-        x: features (n, c, h, w).
-        y: features to be matched, (n, c, h', w').
+        x: features (n, c, h, w); the gradient goes to them.
+        y: features to be matched, (n, c, h', w'), without gradient.
         band_width: width h of the exponential kernel.
 
     Returns:
         (n,), in (0, 1].
     """
-    x, y = x.float(), y.float()
+    x, y = x.float(), y.detach().float()
     mean = y.mean(dim=(0, 2, 3), keepdim=True)
     x, y = (F.normalize(v - mean, dim=1).flatten(2) for v in (x, y))
-    distance = 1 - x.transpose(1, 2) @ y  # (n, h*w, h'*w')
-    relative = distance / (distance.amin(dim=2, keepdim=True) + EPS)
+    return _Similarity.apply(x.transpose(1, 2).contiguous(), y, band_width)
+
+
+class _Similarity(torch.autograd.Function):
+    """Similarity of rows x (n, places, c) and columns y (n, c, places) of unit length.
+
+    The value depends on the places of ``x`` that win some place of ``y``, and on no others: they are found without a
+    graph, block by block, and their gradient is computed at once, so that no matrix of all places is ever kept.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, band_width: float) -> torch.Tensor:
+        ctx.gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        values = []
+        for number, (rows, columns) in enumerate(zip(x, y, strict=True)):
+            affinity, weight, best = _matches(rows, columns, band_width)
+            total = weight.sum()
+            value = (affinity * weight).sum() / total
+            if ctx.gradient is not None:
+                # d value = sum(weight * d affinity + (affinity - value) * d weight) / total
+                factors = torch.stack([weight, affinity - value]) / total
+                _write_gradient(ctx.gradient[number], rows, columns, band_width, best, factors)
+            values.append(value)
+        return torch.stack(values)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return outer[0].view(-1, 1, 1) * ctx.gradient, None, None
+
+
+def _affinity(rows: torch.Tensor, columns: torch.Tensor, band_width: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Affinity of places of ``x`` to those of ``y``, normalised along ``y``, and distance; (rows, columns) both."""
+    distance = 1 - rows @ columns
+    relative = distance / (distance.amin(dim=1, keepdim=True) + EPS)
     score = ((1 - relative) / band_width).exp()
-    affinity, best = (score / (score.sum(dim=2, keepdim=True) + EPS)).max(dim=1, keepdim=True)  # (n, 1, h'*w')
-    weight = ((1 - distance.gather(1, best)) / band_width).exp()
-    return (affinity * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2))
+    return score / (score.sum(dim=1, keepdim=True) + EPS), distance
+
+
+def _block(columns: torch.Tensor) -> int:
+    """Rows of a block."""
+    return max(1, (CPU_PLACES if columns.is_cpu else GPU_PLACES) // columns.shape[1])
+
+
+def _matches(
+    rows: torch.Tensor, columns: torch.Tensor, band_width: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Affinity, weight and row of the best match of each column."""
+    found = []
+    for start, block in zip(range(0, len(rows), _block(columns)), rows.split(_block(columns)), strict=True):
+        affinity, distance = _affinity(block, columns, band_width)
+        highest, best = affinity.max(dim=0)
+        found.append((highest, distance.gather(0, best[None])[0], best + start))
+    affinities, distances, rows_of = (torch.stack(values) for values in zip(*found, strict=True))
+    affinity, block_of = affinities.max(dim=0, keepdim=True)
+    weight = ((1 - distances.gather(0, block_of)[0]) / band_width).exp()
+    return affinity[0], weight, rows_of.gather(0, block_of)[0]
+
+
+def _write_gradient(
+    gradient: torch.Tensor,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+    band_width: float,
+    best: torch.Tensor,
+    factors: torch.Tensor,
+) -> None:
+    """Write the gradient of sum(factors * (affinity, weight)) of the best matches into the rows that win."""
+    winners, place = best.unique(return_inverse=True)
+    block = _block(columns)
+    for start, chosen in zip(range(0, len(winners), block), winners.split(block), strict=True):
+        won = ((place >= start) & (place < start + block)).nonzero()[:, 0]
+        at = (place[won] - start, won)
+        with torch.enable_grad():
+            block_rows = rows[chosen].requires_grad_()
+            affinity, distance = _affinity(block_rows, columns, band_width)
+            matched = torch.stack([affinity[at], ((1 - distance[at]) / band_width).exp()])
+            gradient[chosen] = torch.autograd.grad((factors[:, won] * matched).sum(), block_rows)[0]
 
 
 @LOSS_REGISTRY.register()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gpemsr.losses import contextual_loss
 from gpemsr.losses.contextual_loss import EPS, ContextualLoss, contextual_similarity
 
 
@@ -46,6 +47,34 @@ def test_it_does_not_matter_where_a_feature_is():
 
 def test_feature_maps_may_differ_in_size():
     assert contextual_similarity(torch.randn(1, 8, 5, 6), torch.randn(1, 8, 3, 4), 0.5).shape == (1,)
+
+
+def plain_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -> torch.Tensor:
+    """All places at once, with PyTorch's gradient."""
+    mean = y.mean(dim=(0, 2, 3), keepdim=True)
+    x, y = (nn.functional.normalize(v - mean, dim=1).flatten(2) for v in (x, y))
+    distance = 1 - x.transpose(1, 2) @ y
+    score = ((1 - distance / (distance.amin(2, keepdim=True) + EPS)) / band_width).exp()
+    affinity, best = (score / (score.sum(2, keepdim=True) + EPS)).max(1, keepdim=True)
+    weight = ((1 - distance.gather(1, best)) / band_width).exp()
+    return (affinity * weight).sum((1, 2)) / weight.sum((1, 2))
+
+
+@pytest.mark.parametrize("places", [2**20, 50], ids=["one block", "blocks of two rows"])
+@pytest.mark.parametrize("shared", [0.0, 0.8], ids=["few rows win", "many rows win"])
+def test_value_and_gradient_are_those_of_all_places_at_once(monkeypatch, places, shared):
+    monkeypatch.setattr(contextual_loss, "CPU_PLACES", places)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 8, 6, 7, generator=generator)
+    y = shared * x[..., :5, :5] + (1 - shared) * torch.randn(3, 8, 5, 5, generator=generator)
+    found = []
+    for similarity in (contextual_similarity, plain_similarity):
+        features = x.clone().requires_grad_()
+        value = similarity(features, y, 0.5)
+        value.log().mean().backward()
+        found.append((value, features.grad))
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6 * expected.abs().max().item())
 
 
 def test_the_output_is_compared_with_each_of_its_own_references(loss):
