@@ -226,9 +226,9 @@ class GPEMSR(OptionChecked, nn.Module):
         """What :class:`SectionFeatures` has of the prior, by its names, of LR sections and features (n, ., h, w)."""
         with torch.no_grad():
             prior = self.prior.prior(lq)
-            interpolated = enlarge(lq, self.scale)
-            # one patch for each latent vector
-            similarity = patch_cosine(self.perceptual(interpolated), self.perceptual(prior.image), DOWNSAMPLING)
+            similarity = torch.cat(
+                [self.similarity(*pair) for pair in zip(lq.split(1), prior.image.split(1), strict=True)]
+            )
         fused, mask = self.mpf(feat, prior.features, similarity)
         return {
             "fused": fused,
@@ -238,6 +238,10 @@ class GPEMSR(OptionChecked, nn.Module):
             "similarity": similarity,
             "mask": mask,
         }
+
+    def similarity(self, lq: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """Similarity of LR sections (n, 1, h, w) to images (n, 1, r*h, r*w), of a patch for each latent vector."""
+        return patch_cosine(self.perceptual(enlarge(lq, self.scale)), self.perceptual(image), DOWNSAMPLING)
 
     def coarser(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Levels 2 and 3 of the pyramid for the alignment, of level 1 (n, c, h, w)."""

@@ -99,11 +99,11 @@ class MultiScalePriorFusion(nn.Module):
         mask = self.mask(similarity)
         lr_feats = [feat]
         for upsample in self.lr_ups:
-            lr_feats.append(F.leaky_relu(upsample(lr_feats[-1]), 0.1))
+            lr_feats.append(F.leaky_relu(upsample(lr_feats[-1]), 0.1, inplace=True))
         lr_feats.reverse()  # HR/2 ... LR
         carried: list[torch.Tensor] = []
         for i, level in enumerate(self.levels):
             fused = level([lr_feats[i], prior_features[-1 - i], *carried], mask)
             if i < len(self.downs):
-                carried = [self.downs[i](torch.cat([fused, *carried], dim=1))]
+                carried = [self.downs[i](torch.cat([fused, *carried], dim=1) if carried else fused)]
         return self.reduce(torch.cat([fused, *carried, feat], dim=1)), mask

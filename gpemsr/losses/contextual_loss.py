@@ -25,43 +25,46 @@ def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -
 
     Args:
         x: features (n, c, h, w); the gradient goes to them.
-        y: features to be matched, (n, c, h', w'), without gradient.
+        y: features to be matched, (n * t, c, h', w'), t for each of ``x``; without gradient.
         band_width: width h of the exponential kernel.
 
     Returns:
-        (n,), in (0, 1].
+        (n * t,), in (0, 1].
     """
     x, y = x.float(), y.detach().float()
-    mean = y.mean(dim=(0, 2, 3), keepdim=True)
-    x, y = (F.normalize(v - mean, dim=1).flatten(2) for v in (x, y))
-    return _Similarity.apply(x.transpose(1, 2).contiguous(), y, band_width)
+    mean = y.mean(dim=(0, 2, 3))
+    rows = F.normalize((x - mean.view(-1, 1, 1)).flatten(2).transpose(1, 2), dim=2)
+    return _Similarity.apply(rows, y.flatten(2), mean.view(-1, 1), band_width)
 
 
 class _Similarity(torch.autograd.Function):
-    """Similarity of rows x (n, places, c) and columns y (n, c, places) of unit length.
+    """Similarity of rows x (n, places, c) of unit length and columns y (n * t, c, places), less a mean (c, 1).
 
     The value depends on the places of ``x`` that win some place of ``y``, and on no others: they are found without a
     graph, block by block, and their gradient is computed at once, so that no matrix of all places is ever kept.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, band_width: float) -> torch.Tensor:
-        ctx.gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+    def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, mean: torch.Tensor, band_width: float) -> torch.Tensor:
+        t = len(y) // len(x)
+        ctx.gradient = x.new_zeros(len(x), t, *x.shape[1:]) if ctx.needs_input_grad[0] else None
         values = []
-        for number, (rows, columns) in enumerate(zip(x, y, strict=True)):
+        for number, features in enumerate(y):
+            rows, columns = x[number // t], F.normalize(features - mean, dim=0)
             affinity, weight, best = _matches(rows, columns, band_width)
             total = weight.sum()
             value = (affinity * weight).sum() / total
             if ctx.gradient is not None:
                 # d value = sum(weight * d affinity + (affinity - value) * d weight) / total
                 factors = torch.stack([weight, affinity - value]) / total
-                _write_gradient(ctx.gradient[number], rows, columns, band_width, best, factors)
+                _write_gradient(ctx.gradient[divmod(number, t)], rows, columns, band_width, best, factors)
             values.append(value)
         return torch.stack(values)
 
     @staticmethod
-    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return outer[0].view(-1, 1, 1) * ctx.gradient, None, None
+    def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        weights = outer[0].view(*ctx.gradient.shape[:2], 1, 1)
+        return (weights * ctx.gradient).sum(1), None, None, None
 
 
 def _affinity(rows: torch.Tensor, columns: torch.Tensor, band_width: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,10 +162,9 @@ class ContextualLoss(nn.Module):
             pred: super-resolved sections (b, 1, H, W) in [0, 1].
             reference: reference images (b, t, 1, H, W); each is compared with the one ``pred`` of its row.
         """
-        t = reference.shape[1]
         with torch.no_grad():
-            target = self.extractor(reference.flatten(0, 1))
-        features = self.extractor(pred).repeat_interleave(t, dim=0)
+            target = torch.stack([self.extractor(images) for images in reference.unbind(1)], dim=1).flatten(0, 1)
+        features = self.extractor(pred)
         with full_precision(pred.device):
             similarity = contextual_similarity(features, target, self.band_width)
         return -self.loss_weight * (similarity + EPS).log().mean()
