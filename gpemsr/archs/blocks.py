@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+ATTENTION_PLACES = 2**24  # weights that attention in blocks holds at a time
+
 
 def conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """3x3 convolution with padding 1; ``stride=2`` halves the size ("down")."""
@@ -79,6 +81,19 @@ class NonLocal(nn.Module):
         """(b, c, h, w) -> (b, c, h, w)."""
         y = self.norm(x)
         q, k, v = (conv(y).flatten(2).transpose(1, 2).unsqueeze(1) for conv in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v)  # (b, 1, h*w, c)
+        y = attend(q, k, v)  # (b, 1, h*w, c)
         y = y.squeeze(1).transpose(1, 2).reshape(x.shape)
         return x + self.proj(y)
+
+
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Softmax attention of queries, keys and values (b, heads, n, c).
+
+    In bf16 on a CPU, block by block of queries: PyTorch's own is as slow there as in fp32.
+    """
+    if q.dtype != torch.bfloat16 or not q.is_cpu or torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(q, k, v)
+    rows = max(1, ATTENTION_PLACES // k.shape[-2])
+    keys = k.transpose(-2, -1)
+    blocks = [((part * q.shape[-1] ** -0.5) @ keys).softmax(-1) @ v for part in q.split(rows, dim=-2)]
+    return torch.cat(blocks, dim=-2)

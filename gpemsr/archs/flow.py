@@ -89,7 +89,7 @@ def warp(x: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     for axis, size in ((0, x.shape[-1]), (1, x.shape[-2])):
         place = torch.arange(size, device=x.device, dtype=x.dtype)
         place = flow[:, axis] + (place if axis == 0 else place.view(-1, 1))
-        places.append(place * (2 / max(size - 1, 1)) - 1)
+        places.append(2 * place / max(size - 1, 1) - 1)
     return F.grid_sample(x, torch.stack(places, dim=-1), padding_mode="border", align_corners=True)
 
 

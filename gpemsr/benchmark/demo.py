@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from gpemsr import register
 from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.archs.precision import Precision
 from gpemsr.benchmark.held_back import SectionResult, held_back_sections
 from gpemsr.benchmark.panels import most_detailed, panel_grid, scale_bar, show_with_zoom
 from gpemsr.benchmark.training_run import train
@@ -50,6 +51,7 @@ class Demo:
         voxel_size: (z, y, x) in nm, if the file lacks it.
         every: take every k-th section.
         note: a line for the picture.
+        precision: what the trained network computes in.
     """
 
     out: Path
@@ -60,6 +62,7 @@ class Demo:
     voxel_size: tuple[float, float, float] | None = None
     every: int = 1
     note: str | None = None
+    precision: Precision = "fp32"
 
     @property
     def stages(self) -> list[str]:
@@ -145,7 +148,7 @@ class Demo:
         """
         net, dataset, info = self._trained()
         usage = CodebookUsage(net.prior.vqgan.codebook.embedding.num_embeddings, 10**9, next(net.parameters()).device)
-        sections, results = held_back_sections(net, dataset, usage), []
+        sections, results = held_back_sections(net, dataset, usage, self.precision), []
         shape = (len(dataset), info.height, info.width)
         with TiffStackWriter(self.out / "sr.tif", shape, info.dtype, info.voxel_size) as stack:
             for result in tqdm(sections, "super-resolve", len(dataset), unit="section", disable=None):

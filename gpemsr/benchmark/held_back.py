@@ -11,6 +11,7 @@ import torch
 
 from gpemsr.archs.baselines_arch import Bicubic
 from gpemsr.archs.gpemsr_arch import GPEMSR
+from gpemsr.archs.precision import Precision, in_precision
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
@@ -40,23 +41,27 @@ class SectionResult:
 
 
 @torch.no_grad()
-def held_back_sections(net: GPEMSR, dataset: SectionWindowTestDataset, usage: CodebookUsage) -> Iterator[SectionResult]:
+def held_back_sections(
+    net: GPEMSR, dataset: SectionWindowTestDataset, usage: CodebookUsage, precision: Precision = "fp32"
+) -> Iterator[SectionResult]:
     """Each section of a test data set, super-resolved and scored.
 
     Args:
         net: the trained network in eval mode, with its stage I encoder (``perceptual: vqgan``) for the codes.
         dataset: with HR sections.
         usage: counts the codes that stage I gives the HR sections; on the network's device.
+        precision: what the network computes in.
     """
     bicubic, device = Bicubic(net.scale), usage.counts.device
+    network = in_precision(net, precision, device)
     for stack in dataset.stacks.values():
-        for index, window in enumerate(encoded_windows(net, stack, device=device)):
+        for index, window in enumerate(encoded_windows(network, stack, device=device)):
             lq, gt = stack[index], stack.gt(index)
             assert gt is not None
             codes = net.prior.targets(gt[None].to(device))
             predicted = window.codes[:, net.centre, : codes.shape[-2], : codes.shape[-1]]  # without padding
             usage.update(codes)
-            results = (net.reconstruct(window), bicubic(lq[None]))
+            results = (network.reconstruct(window), bicubic(lq[None]))
             sr, interpolated = (result[0, 0].clamp(0, 1).cpu().numpy() for result in results)
             scores = {"index_accuracy": (predicted == codes).float().mean().item()}
             for suffix, image in (("", sr), ("_bicubic", interpolated)):

@@ -10,6 +10,7 @@ from torch import nn
 from gpemsr.archs.blocks import lay_out, pad_to_multiple
 from gpemsr.archs.gpemsr_arch import GPEMSR, MULTIPLE, SectionFeatures
 from gpemsr.archs.indexer_arch import LatentIndexer, PriorOutput
+from gpemsr.archs.precision import in_precision
 from gpemsr.archs.vqgan_arch import VQGAN
 from gpemsr.benchmark.options import Method
 from gpemsr.data.section_window_test_dataset import SectionStack
@@ -32,15 +33,24 @@ def row_network(
         device: where ``net`` is.
 
     Raises:
-        InputError: an oracle of a network that is not GPEMSR's, or a network that takes whole stacks only.
+        InputError: an oracle or bf16 of a network that is not GPEMSR's, or a network that takes whole stacks only.
     """
     lay_out(net)
+    for key, value in (("oracle", method.oracle), ("precision", method.precision)):
+        if value not in (None, "fp32") and not isinstance(net, GPEMSR):
+            raise InputError(f"{key}={value}: only with network_g.type: GPEMSR")
+    return in_precision(_section_network(net, method, stacks, device), method.precision, device)
+
+
+def _section_network(
+    net: nn.Module, method: Method, stacks: Iterable[SectionStack], device: torch.device | str
+) -> SectionNetwork:
+    """As :func:`row_network`, in fp32."""
     if method.oracle is None:
         if getattr(getattr(net, "options", None), "whole_stack", False):
             raise InputError("network_g.whole_stack=true: expected false, sections are super-resolved in windows")
         return section_network(net, window_length(method.options))
-    if not isinstance(net, GPEMSR):
-        raise InputError(f"oracle={method.oracle}: only with network_g.type: GPEMSR")
+    assert isinstance(net, GPEMSR)
     if method.oracle in ("true_codes", "true_reference"):
         use_true_codes(net, _pairs(stacks, device))
     return net if method.oracle == "true_codes" else PriorImage(net)

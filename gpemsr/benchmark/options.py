@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gpemsr.archs.precision import Precision
 from gpemsr.options.place import Place, check_path, check_schema
 from gpemsr.options.read import read_options, to_plain
 from gpemsr.options.schema import IOBackend, NonNegativeInt, OptionSection, PositiveInt
@@ -38,6 +39,7 @@ class Method(OptionSection):
     weights: str | None = None  # a checkpoint; null for a network that learns nothing
     trainings: list[str] = []  # records of gpemsr-benchmark-train, to report what training took
     oracle: Literal["true_codes", "reference", "true_reference"] | None = None
+    precision: Precision = "fp32"  # that GPEMSR computes in; other networks have fp32 only
 
 
 class Segmenter(OptionSection):

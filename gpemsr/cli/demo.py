@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
         "--options", type=Path, default=Path("options/demo"), help="folder of stage1.yml, stage2_x8.yml, ..."
     )
     parse.add_argument("--note", help="a line for the picture, such as the data's origin")
+    parse.add_argument(
+        "--precision", choices=("fp32", "bf16"), default="fp32", help="what the trained network computes in"
+    )
     return parse
 
 

@@ -21,7 +21,7 @@ from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_validation import SectionValidation
 from gpemsr.models.stage_base import StageModel
 from gpemsr.models.start_watch import StartWatch
-from gpemsr.options.schema import PositiveFloat, StageTrainOptions
+from gpemsr.options.schema import PositiveFloat, SectionValOptions, StageTrainOptions
 
 AVERAGED = "params_ema"  # weights to go on from
 CONTEXTUAL_STEPS = 2  # encoder steps before the contextual features: HR/4, the size of VGG19's relu3_4
@@ -48,6 +48,7 @@ class GPEMSRModel(StageModel, SectionValidation):
     """
 
     Options = GPEMSRTrainOptions
+    ValOptions = SectionValOptions
     path_keys = ("pretrain_prior", "pretrain_without_prior")
     prior_prefix = "prior."
     works_with = {

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import distributed
 from tqdm import tqdm
 
+from gpemsr.archs.precision import in_precision
 from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
 from gpemsr.files import replaced
@@ -87,7 +88,9 @@ class SectionValidation(VideoBaseModel):
         """The results (1, 1, r*h, r*w) of a part of a volume's sections, with the averaged weights if there are any."""
         net = self.net_g_ema if hasattr(self, "net_g_ema") else self.get_bare_model(self.net_g)
         net.eval()
-        yield from super_resolve_sections(section_network(net, num_frame), stack, part, self.device)
+        precision = self.opt["val"].get("precision", "fp32")
+        network = in_precision(section_network(net, num_frame), precision, self.device)
+        yield from super_resolve_sections(network, stack, part, self.device)
         net.train(self.is_train)
 
     def visuals(self, stack: SectionStack, index: int, sr: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -93,6 +93,12 @@ class ValOptions(OptionSection):
     center_frame_only: bool = False
 
 
+class SectionValOptions(ValOptions):
+    """``val`` of stage III; ``precision``: what the network computes in."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
 class AdamOptions(OptionSection):
     """``train.optim_*``: Adam is the optimiser that BasicSR's models build."""
 

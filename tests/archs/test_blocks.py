@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpemsr.archs import blocks
 from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
 
 
@@ -54,3 +55,14 @@ def test_non_local_is_softmax_attention_over_all_positions():
     weights = (q.transpose(1, 2) @ k / 8**0.5).softmax(-1)  # of each position over all
     attended = (v @ weights.transpose(1, 2)).view_as(x)
     torch.testing.assert_close(layer(x), x + layer.proj(attended))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("places", [2**24, 40], ids=["one block", "blocks of three queries"])
+def test_attention_in_bf16_is_that_in_fp32(monkeypatch, places):
+    monkeypatch.setattr(blocks, "ATTENTION_PLACES", places)
+    q, k, v = torch.randn(3, 2, 1, 12, 8).bfloat16()
+    expected = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    attended = blocks.attend(q, k, v)
+    assert attended.dtype == torch.bfloat16
+    torch.testing.assert_close(attended.float(), expected, rtol=0.02, atol=0.03)

@@ -149,6 +149,15 @@ def test_a_record_of_training_that_is_none_is_named_in_one_line(folder, record):
     assert row["error"] == "stage1.json: expected a record of gpemsr-benchmark-train"
 
 
+def test_a_row_in_bf16_is_nearly_the_same_image(folder):
+    images = []
+    for precision in ("fp32", "bf16"):
+        assert one_row(folder, {**GPEMSR, "precision": precision})["error"] is None
+        (file,) = (folder / "out/rows").glob("*/sr.tif")
+        images.append(tifffile.imread(file).astype(int))
+    assert 0 < np.abs(images[0] - images[1]).mean() < 3
+
+
 @pytest.mark.parametrize("oracle", ["true_codes", "reference", "true_reference"])
 def test_an_oracle_is_another_image(folder, oracle):
     row = one_row(folder, {**GPEMSR, "oracle": oracle})
@@ -189,6 +198,7 @@ def test_the_macs_are_those_of_encoding_one_section_and_reconstructing_one(folde
         ({"weights": None}, "expected the checkpoint of this GPEMSR"),
         ({"options": "absent.yml"}, "absent.yml"),
         ({"options": "bicubic.yml", "weights": None, "oracle": "reference"}, "only with network_g.type: GPEMSR"),
+        ({"options": "bicubic.yml", "weights": None, "precision": "bf16"}, "only with network_g.type: GPEMSR"),
         ({"options": "other.yml"}, "num_feat"),
     ],
 )

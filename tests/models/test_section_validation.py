@@ -101,6 +101,15 @@ def test_results_are_those_of_the_network_in_the_type_of_the_source(tested):
         assert np.abs(picture - expected).max() <= 1
 
 
+def test_in_bf16_results_are_close_to_those_in_fp32(tested):
+    tested(lambda options: None)
+    expected = [cv2.imread(f"results/t/visualization/{name}", cv2.IMREAD_UNCHANGED) for name in NAMES[3:]]
+    tested(lambda options: options["val"].update(precision="bf16"))
+    pictures = [cv2.imread(f"results/t/visualization/{name}", cv2.IMREAD_UNCHANGED) for name in NAMES[3:]]
+    differences = np.abs(np.stack(pictures).astype(float) - np.stack(expected)) / 65535
+    assert 0 < differences.mean() < 0.02
+
+
 def test_lr_sections_alone_are_super_resolved_without_scores(tested):
     tested(lambda options: None)
     with_hr = [cv2.imread(f"results/t/visualization/{name}", cv2.IMREAD_UNCHANGED) for name in saved()]
