@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.affinities import affinities_of, affinity_mask, section_regions
-from gpemsr.data.grey_values import GreyRange
+from gpemsr.data.grey_values import GreyRange, choose_range
 from gpemsr.data.section_options import parse_options
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom
 from gpemsr.data.volumes.ids import CREMI_IDS, open_ids, unsigned_ids
@@ -35,6 +35,7 @@ class AffinityOptions(LoaderOptions):
     dataroot_ids: str | list[str] | None = None
     ids_dataset: str = CREMI_IDS
     sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     every: PositiveInt = 1
     crop_size: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | None = None
     labels: Literal["neurons", "membranes"] = "neurons"
@@ -98,11 +99,13 @@ class AffinityDataset(Dataset):
             self._read(raw, ids) for raw, ids in zip(raws, _listed(options.dataroot_ids or raws), strict=True)
         ]
         self._items = [
-            volume for volume, (_, ids) in enumerate(self._volumes) for _ in range(self._count(ids.shape, raws[volume]))
+            volume
+            for volume, (_, ids, _) in enumerate(self._volumes)
+            for _ in range(self._count(ids.shape, raws[volume]))
         ]
         self._random = WorkerRandom()
 
-    def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray]:
+    def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray, GreyRange]:
         options = self._options
         with open_volume(raw_path) as volume, open_ids(ids_path, options.ids_dataset) as labels:
             if labels.shape != volume.shape:
@@ -114,13 +117,18 @@ class AffinityDataset(Dataset):
                 raise InputError(f"{raw_path}: {volume.shape[0]} sections, too few for sections={options.sections}")
             chosen = range(start, stop, options.every if options.crop_size is None else 1)  # crops begin at any section
             raw, ids = volume.read(chosen), unsigned_ids(labels.read(chosen), ids_path)
+        observed = float(raw.min()), float(raw.max())
+        grey_range = choose_range(
+            None if options.range is None else GreyRange(*options.range), raw.dtype, observed, lambda: [raw], raw_path
+        )
+        grey_range.warn_if_unused(*observed, raw_path)
         if self.by_section:
             ids = section_regions(ids)
         if not ids.any():
             raise InputError(f"{ids_path}: 0 everywhere, no {'inside of membranes' if self.by_section else 'neuron'}")
         if self.by_section and ids.all():
             raise InputError(f"{ids_path}: 0 nowhere, no membrane (labels=membranes)")
-        return raw, ids
+        return raw, ids, grey_range
 
     def _count(self, shape: tuple[int, ...], path: str) -> int:
         crop = self._options.crop_size
@@ -135,10 +143,10 @@ class AffinityDataset(Dataset):
         return len(self._items)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
-        raw, ids = self._volumes[self._items[index]]
+        raw, ids, grey_range = self._volumes[self._items[index]]
         if self._options.crop_size is not None:
             raw, ids = self._crop(raw, ids)
-        grey = GreyRange.full(raw.dtype).to_unit(raw)
+        grey = grey_range.to_unit(raw)
         item: dict[str, torch.Tensor | str] = {
             "lq": torch.from_numpy(self._change_grey(grey)[None]),
             "gt": torch.from_numpy(affinities_of(ids)),

@@ -245,6 +245,9 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
     if not path.is_dir():
         raise InputError(f"{path}: is not there, so nothing can be appended; without --append it is made")
     metadata, wanted = open_section_store(path, "lmdb").metadata, _metadata(job, split, scale)
+    recorded = metadata.get("degradation")
+    if recorded and recorded.get("kind") == job.degradation:  # parameters that it may be older than
+        metadata["degradation"] = {**complete_parameters(job.degradation, {}), **recorded}
     for key in ("scale", "degradation", "split"):
         if metadata.get(key) != wanted[key]:
             raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
