@@ -15,7 +15,7 @@ from gpemsr.data.degradations import Kind, check_degradation, complete_parameter
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.grey_values import GreyRange, Stored, choose_range
 from gpemsr.data.section_store import open_section_store
-from gpemsr.data.survey import Survey, survey, valid_section
+from gpemsr.data.survey import survey, valid_section
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 from gpemsr.files import exclusive
@@ -142,10 +142,32 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         InputError: anything wrong with the job, before a file is written; a damaged section; a full disk.
     """
     geometry = plan(volume, job)
+    contents = _contents(volume, job, geometry, progress)
+    with contextlib.ExitStack() as locks:
+        for path in sorted(job.output_path(*part) for part in itertools.product(geometry.sections, job.stored_scales)):
+            locks.enter_context(exclusive(path))
+        plan(volume, job)  # what is there may have changed
+        return _write(volume, job, geometry, contents, progress)
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What is stored: of each section taken its source, the blank ones that are kept, and how grey values are."""
+
+    sources: dict[int, int]
+    blank: list[int]
+    stored: Stored
+
+
+def _contents(volume: Volume, job: LmdbJob, geometry: _Plan, progress: bool) -> _Contents:
     y, x = slice(*geometry.y), slice(*geometry.x)
     taken = sorted(number for chosen in geometry.sections.values() for number in chosen)
     found = survey(volume, [number for number in taken if number not in job.missing], y, x, progress)
-    sources = _sources(volume, job, geometry, found)
+    missing = {*job.missing, *found.absent}
+    sources: dict[int, int] = {}
+    for split, chosen in geometry.sections.items():
+        first = geometry.z[0] if split is None else job.splits[split][0]
+        sources |= {number: valid_section(volume, number, first, missing, chosen) for number in chosen}
     valid = sorted(set(sources.values()))
     grey_range = choose_range(
         job.grey_range,
@@ -155,24 +177,11 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
         volume.source,
     )
     grey_range.warn_if_unused(found.low, found.high, volume.source)
-    stored = Stored.of(volume.dtype, grey_range)
-    with contextlib.ExitStack() as locks:
-        for path in sorted(job.output_path(*part) for part in itertools.product(geometry.sections, job.stored_scales)):
-            locks.enter_context(exclusive(path))
-        plan(volume, job)  # what is there may have changed
-        return _write(volume, job, geometry, sources, found, stored, progress)
+    return _Contents(sources, found.blank, Stored.of(volume.dtype, grey_range))
 
 
-def _write(
-    volume: Volume,
-    job: LmdbJob,
-    geometry: _Plan,
-    sources: dict[int, int],
-    found: Survey,
-    stored: Stored,
-    progress: bool,
-) -> list[Path]:
-    y, x = slice(*geometry.y), slice(*geometry.x)
+def _write(volume: Volume, job: LmdbJob, geometry: _Plan, contents: _Contents, progress: bool) -> list[Path]:
+    y, x, stored = slice(*geometry.y), slice(*geometry.x), contents.stored
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
         writers = {}
@@ -182,13 +191,13 @@ def _write(
             writers[split, scale] = stack.enter_context(writer)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
-            section = volume.present(sources[number] - volume.numbers[0])
+            section = volume.present(contents.sources[number] - volume.numbers[0])
             hr = np.ascontiguousarray(stored.store(section[y, x]))
             for scale in job.stored_scales:
                 last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job, stored.grey_range)
                 writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
-            entry = _entry(volume, job, geometry, split, scale, sources, found, stored)
+            entry = _entry(volume, job, geometry, contents, split, scale)
             writer.finish_volume(job.volume, last[scale], entry)
             writer.close()
         for writer in writers.values():
@@ -228,16 +237,6 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     return result
 
 
-def _sources(volume: Volume, job: LmdbJob, geometry: _Plan, found: Survey) -> dict[int, int]:
-    """Of every section taken, the one that is stored for it."""
-    missing = {*job.missing, *found.absent}
-    sources: dict[int, int] = {}
-    for split, chosen in geometry.sections.items():
-        first = geometry.z[0] if split is None else job.splits[split][0]
-        sources |= {number: valid_section(volume, number, first, missing, chosen) for number in chosen}
-    return sources
-
-
 def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
     path = job.output_path(split, scale)
     if job.overwrite:
@@ -266,16 +265,8 @@ def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
     }
 
 
-def _entry(
-    volume: Volume,
-    job: LmdbJob,
-    geometry: _Plan,
-    split: str | None,
-    scale: int,
-    sources: dict[int, int],
-    found: Survey,
-    stored: Stored,
-) -> dict:
+def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, contents: _Contents, split: str | None, scale: int) -> dict:
+    sources, stored = contents.sources, contents.stored
     voxel_size = None
     if volume.voxel_size is not None:
         z, y, x = volume.voxel_size
@@ -295,7 +286,7 @@ def _entry(
         "voxel_size": voxel_size,
         "sections": sections,
         "missing_sections": replaced,
-        "blank_sections": [number for number in sections if number in found.blank],
+        "blank_sections": [number for number in sections if number in contents.blank],
         "intensity_range": [stored.grey_range.low, stored.grey_range.high],
         "split_range": None if split is None else list(job.splits[split]),
         "crop": {"z": list(geometry.z), "y": list(geometry.y), "x": list(geometry.x)},
