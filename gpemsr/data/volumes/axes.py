@@ -57,6 +57,9 @@ def named_axes(names: Sequence[str], shape: Sequence[int], opening: Opening, sou
     names = [str(name).lower() for name in names]
     if len(names) != len(shape) or len(set(names)) != len(names) or not {"y", "x"} <= set(names):
         raise InputError(f"{source}: axes {', '.join(names)} of shape {tuple(shape)}; expected z, y, x among them")
+    for option, wanted, known in (("--channel", opening.channel, _CHANNEL), ("--time", opening.time, _TIME)):
+        if wanted and not known & set(names):
+            raise InputError(f"{source}: {option} {wanted}; expected 0, as there are axes {', '.join(names)} only")
     fixed = {}
     for place, (name, size) in enumerate(zip(names, shape, strict=True)):
         if name in ("z", "y", "x"):
@@ -80,14 +83,18 @@ def unnamed_axes(shape: Sequence[int], opening: Opening, source: object) -> Axes
     for place in (len(shape) - 1, *range(len(shape) - 1)):
         if len(kept) > 3 and shape[place] == 1:
             kept.remove(place)
-    taken = 0
-    if len(kept) == 4 and opening.channel is not None and 0 <= opening.channel < shape[kept[0]]:
-        taken = kept.pop(0) + 1
+    channels = None
+    if len(kept) == 4 and opening.channel is not None and shape[kept[0]] != shape[kept[-1]]:
+        channels = kept.pop(0 if shape[kept[0]] < shape[kept[-1]] else -1)
+    several = 1 if channels is None else shape[channels]
+    if len(kept) == 3 and not (0 <= (opening.channel or 0) < several and not opening.time):
+        raise InputError(f"{source}: shape {tuple(shape)}; expected --channel 0 to {several - 1}, and no --time")
     if len(kept) != 3:
         raise InputError(
-            f"{source}: shape {tuple(shape)}; expected (z, y, x); --channel takes one from the first axis of four"
+            f"{source}: shape {tuple(shape)}; expected (z, y, x); --channel takes one from the first or the last axis, "
+            "whichever is shorter"
         )
     fixed = {place: 0 for place in range(len(shape)) if place not in kept}
-    if taken:
-        fixed[taken - 1] = opening.channel or 0
+    if channels is not None:
+        fixed[channels] = opening.channel or 0
     return Axes(kept[0], kept[1], kept[2], fixed)

@@ -50,7 +50,7 @@ def _is_signed(path: Path, byteorder: str) -> bool:
 
 
 def _voxel_size(header: np.recarray) -> VoxelSize | None:
-    sizes = [(float(header.cella[name]), int(header[f"m{name}"])) for name in "zyx"]
+    sizes = [(float(str(header.cella[name])), int(header[f"m{name}"])) for name in "zyx"]
     return complete([nanometres(length / count, "angstrom") if count > 0 else None for length, count in sizes])
 
 

@@ -128,7 +128,7 @@ def _transformations(image: dict, level: str, kind: str) -> tuple[list[float] | 
 def _ome_lengths(image: dict, axes: Axes, lengths: list[float]) -> list[float | None]:
     """Lengths along the image's axes -> those along z, y and x in nm; None where an axis has no unit."""
     units = image.get("axes") or []
-    if len(lengths) != len(units) or not all(isinstance(axis, dict) for axis in units):
+    if not units or len(lengths) != len(units) or not all(isinstance(axis, dict) for axis in units):
         return [None] * 3
     factors = [unit_length(units[place].get("unit")) for place in axes.places]
     return [

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -131,8 +131,10 @@ def _numbers(value: Any) -> list[tuple[float, str]]:
         return [(float(number), unit) for number, unit in _NUMBER.findall(_text(value))]
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
-    if isinstance(value, int | float | np.generic):
-        return [(float(value), "")]
+    if isinstance(value, int | float | np.number):
+        return [(float(str(value)), "")]  # float32 has digits that nobody wrote
+    if not isinstance(value, Iterable):  # of HDF5: nothing, or a reference
+        return [] if type(value).__name__ == "Empty" else [(math.nan, "")]
     return [number for item in value for number in (_numbers(item) or [(math.nan, "")])]
 
 

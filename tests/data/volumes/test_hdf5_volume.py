@@ -42,6 +42,16 @@ def test_a_channel_is_taken_by_its_number_and_not_for_a_section(tmp_path):
     with pytest.raises(InputError, match=r"shape \(2, 6, 8, 10\); expected .*--channel"):
         open_volume(tmp_path / "a.h5")
     np.testing.assert_array_equal(read(tmp_path / "a.h5", channel=1), STACK // 2)
+    with written(tmp_path / "b.h5", np.stack([STACK, STACK // 2], axis=-1)):
+        pass
+    np.testing.assert_array_equal(read(tmp_path / "b.h5", channel=1), STACK // 2)
+    for options in ({"channel": 2}, {"channel": 1, "time": 1}):
+        with pytest.raises(InputError, match="expected --channel 0 to 1, and no --time"):
+            open_volume(tmp_path / "b.h5", **options)
+    with written(tmp_path / "c.h5"):
+        pass
+    with pytest.raises(InputError, match="expected --channel 0 to 0"):
+        open_volume(tmp_path / "c.h5", channel=1)
 
 
 @pytest.mark.parametrize("how", ["axistags", "labels"])

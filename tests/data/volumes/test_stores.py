@@ -68,6 +68,16 @@ def test_time_points_are_no_sections(tmp_path):
         open_volume(tmp_path / "a.zarr", time=2)
 
 
+@pytest.mark.parametrize("image", [{"version": "0.3", "axes": ["z", "y", "x"]}, {"version": "0.1"}])
+def test_images_of_older_versions(tmp_path, image):
+    root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    root.create_array("0", shape=STACK.shape, dtype="u2", chunks=(4, 5, 5))[...] = STACK
+    root.attrs["multiscales"] = [{**image, "datasets": [{"path": "0"}]}]
+    with open_volume(tmp_path / "a.zarr") as volume:
+        np.testing.assert_array_equal(volume.read(range(12)), STACK)
+        assert volume.voxel_size is None
+
+
 def test_names_of_the_dimensions_of_zarr_3(tmp_path):
     made = zarr.create_array(
         str(tmp_path / "a.zarr"), shape=(14, 10, 12), dtype="u2", chunks=(4, 4, 4), dimension_names=["x", "y", "z"]

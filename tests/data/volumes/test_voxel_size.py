@@ -35,6 +35,7 @@ def test_what_is_no_length_is_unknown(value):
     [
         {"resolution": (50.0, 5.0, 4.0)},
         {"resolution": np.array([50, 5, 4])},
+        {"element_size_um": np.array([0.05, 0.005, 0.004], np.float32)},
         {"resolution": "50,5,4"},
         {"resolution": b"(50 nm, 5 nm, 4 nm)"},
         {"resolution": "[50, 5, 4]"},
@@ -51,7 +52,7 @@ def test_what_is_no_length_is_unknown(value):
     ],
 )
 def test_attributes_in_their_forms(attributes):
-    assert from_attributes(attributes, ZYX, "a") == pytest.approx((50, 5, 4))
+    assert from_attributes(attributes, ZYX, "a") == pytest.approx((50, 5, 4), rel=1e-12)
 
 
 def test_attributes_follow_the_order_of_the_axes():
