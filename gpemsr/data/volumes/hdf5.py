@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
-import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -129,17 +130,24 @@ def _absent(array: Any, axes: Axes, path: Path, ids: bool) -> dict[int, str]:
     if array.chunks is None:
         stored = array.id.get_storage_size() or array.external
         return {} if stored else dict.fromkeys(range(depth), "never written")
-    there: set[tuple[int, ...]] = set()
-    array.id.chunk_iter(lambda chunk: there.add(chunk.chunk_offset))
-    grid = [range(0, size, step) for size, step in zip(array.shape, array.chunks, strict=True)]
-    for place, index in axes.fixed.items():
-        grid[place] = range(index - index % array.chunks[place], index + 1, array.chunks[place])
+    along = axes.places[0]
+    fixed = {place: index - index % array.chunks[place] for place, index in axes.fixed.items()}
+    there: collections.Counter[int] = collections.Counter()
+
+    def count(chunk: Any) -> None:
+        there[chunk.chunk_offset[along]] += all(chunk.chunk_offset[place] == start for place, start in fixed.items())
+
+    array.id.chunk_iter(count)
+    needed = math.prod(
+        -(-size // array.chunks[place])
+        for place, size in enumerate(array.shape)
+        if place not in fixed and place != along
+    )
     absent: dict[int, str] = {}
-    for offset in itertools.product(*grid):
-        if offset not in there:
-            start = offset[axes.places[0]]
-            sections = range(start, min(start + array.chunks[axes.places[0]], depth))
-            absent |= dict.fromkeys(sections, f"chunk {offset} was never written")
+    for start in range(0, depth, array.chunks[along]):
+        if there[start] < needed:
+            sections = range(start, min(start + array.chunks[along], depth))
+            absent |= dict.fromkeys(sections, f"{needed - there[start]} of {needed} chunks were never written")
     return absent
 
 
