@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
+import zarr
 from baseline_networks import TINY, needs_mmagic
 from tiny_stages import NETWORKS
 
@@ -276,9 +277,23 @@ def test_benchmark(shell):
     run_page(shell, "benchmark.md")
 
 
+def test_volumes(shell):
+    run_page(shell, "volumes.md")
+    (page,) = (page for page in PAGES if page.name == "volumes.md")
+    (script,) = blocks(page, "sh")
+    for part in ("1", "2"):
+        shell.run("\n".join(script.splitlines()[-1:]).replace("$SLURM_ARRAY_TASK_ID", part))
+    for name in ("sr", "tiled", "parts"):
+        assert zarr.open_array(f"{name}.zarr/0").shape == (6, 384, 512)
+    (manifest,) = blocks(page, "yaml")
+    container = yaml.safe_load(manifest)["spec"]["template"]["spec"]["containers"][0]
+    _, *words = shlex.split(container["args"][0].replace("$((JOB_COMPLETION_INDEX + 1))", "1"))
+    assert upscale.parse_part(upscale.parser().parse_args(words).part) == (1, 8)
+
+
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark")
+    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark", "volumes")
     run_here = {f"{name}.md" for name in names}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
@@ -304,7 +319,7 @@ def test_commands_and_files_that_the_text_names_exist(page):
 
 @EACH_PAGE
 def test_yaml_has_keys_of_the_option_files(page):
-    if page.name == "datasets.md":
+    if page.name in ("datasets.md", "volumes.md"):
         return
     shipped = [read_options(file) for file in (CHECKOUT / "options").rglob("*.yml")]
     for block in blocks(page, "yaml"):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from gpemsr.cli import new_parser
 from gpemsr.cli.lmdb import parse_crop
@@ -56,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--ome-version", choices=("0.5", "0.4"), default="0.5", help="of the OME-Zarr (default 0.5)")
     parse.add_argument("--dry-run", action="store_true", help="check all and print what it would take")
     parse.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    parse.add_argument("--preview", metavar="FILE.png", help="only super-resolve one place, to a picture")
+    parse.add_argument("--scheduler", metavar="ADDRESS", help="Dask: local:N worker processes, or tcp://host:port")
     parse.add_argument("--part", metavar="I/N", help="only the I-th of N parts; whoever ends last finishes the volume")
     return parse
 
@@ -70,10 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_begun = part is not None and job.folder.exists()
     run, needs = prepare(job, arguments.resume or is_begun)
     print(needs.text(run.plan), flush=True)
-    if arguments.dry_run:
+    if arguments.preview:
+        from gpemsr.volume.preview import write_preview
+
+        write_preview(run, Path(arguments.preview))
+    if arguments.dry_run or arguments.preview:
         return 0
     try:
-        summary = perform(run, resume=arguments.resume, part=part, progress=True)
+        with scheduler(arguments.scheduler) as execute:
+            summary = perform(run, resume=arguments.resume, part=part, execute=execute, progress=True)
     except BlocksFailed as error:
         for line in error.errors:
             print(f"error: {line}", file=sys.stderr)
@@ -113,6 +122,15 @@ def read_job(arguments: argparse.Namespace):
         device=arguments.device,
         ome_version=arguments.ome_version,
     )
+
+
+def scheduler(address: str | None):
+    """What does the blocks, as a context: None for this process."""
+    if address is None:
+        return contextlib.nullcontext()
+    from gpemsr.volume.scheduler import Scheduler
+
+    return Scheduler(address)
 
 
 def parse_part(text: str | None) -> tuple[int, int] | None:

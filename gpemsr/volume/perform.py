@@ -22,7 +22,7 @@ from gpemsr.files import remove, sha256
 from gpemsr.volume.convert import convert
 from gpemsr.volume.network import VolumeNetwork, network_section
 from gpemsr.volume.plan import Job, Plan
-from gpemsr.volume.preflight import Needs, choose_sizes, probe
+from gpemsr.volume.preflight import Cost, Needs, choose_sizes, probe
 from gpemsr.volume.run import DiskFull, Run, Task, disk_errors, log, stored_plan
 from gpemsr.volume.stack import LRStack, Region, fingerprint, sample
 from gpemsr.volume.tiles import Grid
@@ -43,12 +43,13 @@ class BlocksFailed(Exception):
         self.errors = errors
 
 
-def prepare(job: Job, resume: bool = False) -> tuple[Run, Needs]:
+def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Run, Needs]:
     """Open and check all that a job needs, and plan it; writes nothing.
 
     Args:
         job: what to do.
         resume: go on with a run that was begun; its sizes are taken where the job has none.
+        is_worker: only a worker of a run, which measures nothing.
 
     Raises:
         InputError: whatever is wrong, in one line.
@@ -66,7 +67,7 @@ def prepare(job: Job, resume: bool = False) -> tuple[Run, Needs]:
             raise InputError(f"{job.source}: voxel size unknown; --voxel-size Z Y X is expected, in nm")
         grey_range = resolve_range(job, volume)
         stack = LRStack(volume, grey_range, region, job.missing, None if job.mask is None else Path(job.mask))
-        cost = probe(network)
+        cost = Cost(0, 0, 0) if is_worker else probe(network)
         itemsize = volume.dtype.itemsize
         chosen = choose_sizes(job, stack.shape, itemsize, network.scale, cost, device)
         if stored is not None:
@@ -92,7 +93,7 @@ def prepare(job: Job, resume: bool = False) -> tuple[Run, Needs]:
             scale=network.scale,
             precision=job.precision,
             **chosen,
-            blocks=None if job.mask is None else [n for n in range(len(grid)) if stack.has_tissue(grid.block(n))],
+            blocks=stack.blocks_with_tissue(grid),
             pyramid=job.path.suffix == ".zarr",
             ome_version=job.ome_version,
         )
@@ -225,10 +226,11 @@ def perform(
 def do_all(run: Run, tasks: Sequence[Task], execute: Execute, progress: bool, name: str) -> None:
     """Do tasks, with a bar. Raises :class:`BlocksFailed` after the others are done, :class:`DiskFull` at once."""
     is_blocks = bool(tasks) and tasks[0][0] == 0
-    sizes = {task: steps_of(run, task) if is_blocks else 1 for task in tasks}
     errors = []
     unit = "section" if run.grid.is_whole else "tile section"
-    with tqdm(total=sum(sizes.values()), unit=unit if is_blocks else "shard", desc=name, disable=not progress) as bar:
+    with tqdm(
+        total=sum(map(run.steps, tasks)), unit=unit if is_blocks else "shard", desc=name, disable=not progress
+    ) as bar:
         for task, error in execute(run, tasks, bar.update):
             if isinstance(error, DiskFull):
                 raise error
@@ -239,12 +241,6 @@ def do_all(run: Run, tasks: Sequence[Task], execute: Execute, progress: bool, na
                 log.error(errors[-1])
     if errors:
         raise BlocksFailed(errors)
-
-
-def steps_of(run: Run, task: Task) -> int:
-    """Sections of tiles of a block."""
-    block = run.grid.block(task[1])
-    return (block.z[1] - block.z[0]) * len(run.grid.tiles_of(block))
 
 
 def one_after_the_other(

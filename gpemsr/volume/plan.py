@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from gpemsr.archs.precision import Precision
+from gpemsr.data.volumes.nodes import is_remote
 from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, pyramid_factors
 from gpemsr.errors import InputError
 from gpemsr.volume.stack import Region
@@ -63,6 +64,13 @@ class Job:
     precision: Precision = "fp32"
     device: str | None = None
     ome_version: str = "0.5"
+
+    def absolute(self) -> Job:
+        """The same from any working directory."""
+        names = ("source", "output", "weights", "options", "mask")
+        paths = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        absolute = {name: str(Path(path).absolute()) for name, path in paths.items() if not is_remote(path)}
+        return replace(self, **absolute)  # type: ignore[arg-type]
 
     @property
     def path(self) -> Path:

@@ -57,7 +57,9 @@ class Run:
             return self.plan.refuse_unless_same(stored_plan(self.folder), self.folder)
         with replaced(self.folder) as temporary:
             (temporary / "done").mkdir(parents=True)
-            (temporary / "plan.json").write_text(json.dumps({"plan": self.plan.to_json(), "job": asdict(self.job)}))
+            (temporary / "plan.json").write_text(
+                json.dumps({"plan": self.plan.to_json(), "job": asdict(self.job.absolute())})
+            )
             create_image(temporary / "image.zarr", self.layout, self.job.path.name, {"gpemsr": self.provenance()})
         return None
 
@@ -125,6 +127,11 @@ class Run:
         files = ImageLevel(self.image, self.layout, level).write((z, y, x), image)
         advance()
         return {"state": "done"}, files
+
+    def steps(self, task: Task) -> int:
+        """Sections of tiles of a block; 1 for a shard of the pyramid."""
+        block = self.grid.block(task[1]) if task[0] == 0 else None
+        return 1 if block is None else (block.z[1] - block.z[0]) * len(self.grid.tiles_of(block))
 
     def name(self, task: Task) -> str:
         """For messages."""

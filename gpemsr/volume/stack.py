@@ -15,7 +15,7 @@ from gpemsr.data.section_sampling import to_tensor
 from gpemsr.data.volumes.ids import open_ids
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
-from gpemsr.volume.tiles import Block, Span
+from gpemsr.volume.tiles import Block, Grid, Span
 
 REACH = 4  # sections; where a rectangle is constant for longer, there is no tissue
 SAMPLE = 256  # pixels along y and x
@@ -65,16 +65,28 @@ class LRStack:
         """[0, 1] -> grey values of the volume."""
         return self.grey_range.from_unit(image, self.volume.dtype)
 
-    def has_tissue(self, block: Block) -> bool:
-        """Whether the mask is not 0 everywhere in a block; True without a mask."""
+    def blocks_with_tissue(self, grid: Grid) -> list[int] | None:
+        """Numbers of the blocks in which the mask is not 0 everywhere; None, for all, without a mask."""
         if self.mask is None:
-            return True
-        spans = []
-        ends = zip((block.z, block.y, block.x), self.region, self.mask.shape, self.volume.shape, strict=True)
-        for (start, stop), (origin, _), coarse, fine in ends:
-            spans.append(((start + origin) * coarse // fine, -(-(stop + origin) * coarse // fine)))
-        z, y, x = spans
-        return any(self.mask.region(k, slice(*y), slice(*x)).any() for k in range(*z))
+            return None
+        counts = grid.counts
+        first = [grid.block(number) for number in range(counts[1] * counts[2])]
+        y, x = (self._in_mask(axis, [(block.y, block.x)[axis - 1] for block in first]) for axis in (1, 2))
+        found: list[int] = []
+        for k in range(counts[0]):
+            ((z0, z1),) = self._in_mask(0, [grid.block(k * len(first)).z]).tolist()
+            tissue = np.any([self.mask.section(z) != 0 for z in range(z0, z1)], axis=0)
+            sums = np.pad(tissue.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0)))
+            inside = sums[y[:, 1], x[:, 1]] - sums[y[:, 0], x[:, 1]] - sums[y[:, 1], x[:, 0]] + sums[y[:, 0], x[:, 0]]
+            found += (k * len(first) + np.flatnonzero(inside)).tolist()
+        return found
+
+    def _in_mask(self, axis: int, spans: list[Span]) -> np.ndarray:
+        """Spans of the region along an axis -> (n, 2), those of the mask that hold them."""
+        assert self.mask is not None
+        ends = np.array(spans) + self.region[axis][0]
+        coarse, fine = self.mask.shape[axis], self.volume.shape[axis]
+        return np.stack([ends[:, 0] * coarse // fine, -(-ends[:, 1] * coarse // fine)], axis=1)
 
     def constant(self, block: Block) -> float | None:
         """The grey value of a block that has only one, else None."""

@@ -8,7 +8,7 @@ from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 from gpemsr.volume.stack import REACH, Column, LRStack, fingerprint
-from gpemsr.volume.tiles import Block
+from gpemsr.volume.tiles import Block, Grid
 
 
 @pytest.fixture
@@ -66,8 +66,11 @@ def test_a_coarser_mask_says_where_there_is_tissue(stack_of, tmp_path):
     mask[0, 0, 1] = 1
     tifffile.imwrite(tmp_path / "mask.tif", mask, photometric="minisblack")
     stack = stack_of(sections([10, 20]), mask=tmp_path / "mask.tif")
-    quarters = [((y, y + 2), (x, x + 2)) for y in (0, 2) for x in (0, 2)]
-    assert [stack.has_tissue(Block(0, (0, 2), y, x)) for y, x in quarters] == [False, True, False, False]
+    grid = Grid((2, 4, 4), 4, 0, 0, 1, 1)
+    assert stack.blocks_with_tissue(grid) == [0, 1]
+    assert stack_of(np.ones((1, 16, 8), np.uint8)).blocks_with_tissue(grid) is None
+    stack = stack_of(np.ones((1, 8, 8), np.uint8), mask=tmp_path / "mask.tif")
+    assert stack.blocks_with_tissue(Grid((1, 8, 8), 4, 0, 0, 1, 1)) == [1]
 
 
 def test_fingerprints_tell_volumes_apart(stack_of):
