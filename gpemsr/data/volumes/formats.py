@@ -58,7 +58,7 @@ class VolumeFormat:
         except ModuleNotFoundError as error:
             raise InputError(f"{path}: needs {error.name}; pip install gpemsr[formats]") from None
         except Exception as error:  # each library raises its own
-            raise InputError(f"{path}: damaged, or not what its name says ({reason(error)})") from None
+            raise InputError(f"{path}: cannot be read ({reason(error)})") from None
 
 
 @functools.cache

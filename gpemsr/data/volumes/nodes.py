@@ -57,15 +57,22 @@ class Store:
         address = str(path) if is_remote(path) else Path(path).resolve().as_uri()
         self._address = address.rstrip("/") + "/"
         self.inside = ""
-        self._store = tensorstore.KvStore.open(self._address).result()
+        retries = {"max_retries": 4, "initial_delay": "200ms", "max_delay": "2s"}
+        self._context = tensorstore.Context({f"{kind}_request_retries": retries for kind in ("http", "s3", "gcs")})
+        self._store = self._open(self._address)
         self.is_precomputed = not any(map(self._has, METADATA)) and "scales" in (self.json("info") or {})
         while not self.is_precomputed and self._address.count("/") > 4:
             above, _, name = self._address.rstrip("/").rpartition("/")
-            store = tensorstore.KvStore.open(f"{above}/").result()
+            store = self._open(f"{above}/")
             if not any(store.read(mark).result().state == "value" for mark in METADATA):
                 break
             self._store, self._address = store, f"{above}/"
             self.inside = f"{unquote(name)}/{self.inside}".strip("/")
+
+    def _open(self, address: str) -> Any:
+        import tensorstore
+
+        return tensorstore.KvStore.open(address, context=self._context).result()
 
     def _has(self, name: str) -> bool:
         return self._store.read(name).result().state == "value"
@@ -89,7 +96,7 @@ class Store:
             spec["scale_metadata"] = {"key": name}
         elif name:
             spec["kvstore"] = f"{self._address}{quote(name)}/"
-        opened = tensorstore.open(spec, open=True, read=True).result()
+        opened = tensorstore.open(spec, open=True, read=True, context=self._context).result()
         return opened[tensorstore.d[:].translate_to[0]]
 
     def node(self, name: str = "") -> Node | None:

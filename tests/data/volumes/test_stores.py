@@ -5,6 +5,7 @@ import http.server
 import itertools
 import json
 import shutil
+import socket
 import threading
 from pathlib import Path
 
@@ -234,3 +235,11 @@ def test_stores_are_read_by_http(name, tmp_path, served):
 def test_an_address_where_nothing_is_is_refused(served):
     with pytest.raises(InputError, match="no Zarr, N5 or precomputed volume"):
         open_volume(f"{served}/absent.zarr")
+
+
+def test_a_server_that_does_not_answer_is_one_line_soon():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}/a.zarr"
+    with pytest.raises(InputError, match=r"a\.zarr"):
+        open_volume(address)
