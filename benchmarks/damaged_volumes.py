@@ -77,13 +77,15 @@ def outcome(path: Path) -> tuple[str, Any]:
 
 
 def run(count: int, seed: int = 0) -> tuple[dict[str, collections.Counter], list[str]]:
-    """Damage volumes ``count`` times; outcomes by format, and a line for each fault."""
+    """Damage volumes ``count`` times; prints faults; returns outcomes by format, and the faults."""
     sys.path.insert(0, str(SAMPLES))
     import numpy as np
     import volume_samples
 
-    libraries = ["h5py", "tensorstore", "tifffile", "mrcfile", "ncempy.io", "gpemsr.data.volumes.reader"]
-    multiprocessing.set_forkserver_preload(libraries)
+    readers = [
+        f"gpemsr.data.volumes.{name}" for name in ("reader", "tiff", "hdf5", "stores", "folder", "mrc", "microscope")
+    ]
+    multiprocessing.set_forkserver_preload(["h5py", "tensorstore", "mrcfile", "ncempy.io", *readers])
     stack = np.random.default_rng(0).integers(0, 60, (6, 24, 20), np.uint8)
     volumes = [(name, None, False) for name in volume_samples.SAMPLES]
     volumes += [(name, compression, True) for name, compression in CHECKED.items()]
@@ -102,6 +104,7 @@ def run(count: int, seed: int = 0) -> tuple[dict[str, collections.Counter], list
         is_covered = is_checked and file not in METADATA and how != "lose"
         if kind in ("traceback", "hang", "crash") or (kind == "altered" and is_covered):
             faults.append(f"{number} {label}: {how} {file}: {kind} {result if kind == 'traceback' else ''}")
+            print(faults[-1], flush=True)
     return found, faults
 
 
@@ -110,7 +113,7 @@ def main() -> int:
     found, faults = run(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
     for label, outcomes in found.items():
         print(f"{label:24}", ", ".join(f"{kind} {count}" for kind, count in sorted(outcomes.items())))
-    print(*faults, f"{len(faults)} faults", sep="\n")
+    print(f"{len(faults)} faults")
     return 1 if faults else 0
 
 

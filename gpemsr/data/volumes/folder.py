@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gpemsr.data.volumes.formats import VolumeFormat
-from gpemsr.data.volumes.numbered_files import common_header, numbered_images, read_image
+from gpemsr.data.volumes.numbered_files import common_header, image_voxel_size, numbered_images, read_image
 from gpemsr.data.volumes.volume import Opening, Volume
 
 
@@ -27,7 +27,15 @@ class FolderVolume(Volume):
         numbers = range(min(files), max(files) + 1)
         absent = {number: "no file has this number" for number in numbers if number not in files}
         height, width, dtype = common_header(files.values())
-        super().__init__(path, opening, (len(numbers), height, width), dtype, numbers=numbers, absent=absent)
+        super().__init__(
+            path,
+            opening,
+            (len(numbers), height, width),
+            dtype,
+            lambda: image_voxel_size(files[numbers[0]]),
+            numbers=numbers,
+            absent=absent,
+        )
 
     def _read(self, index: int, y: slice, x: slice) -> np.ndarray:
         file = self._files.get(self.numbers[index])

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gpemsr.data.volumes.volume import Opening, Volume, reason
+from gpemsr.data.volumes.voxel_size import VoxelSize
 from gpemsr.errors import InputError
 
 SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".pgm"}
@@ -115,6 +116,14 @@ def read_image(path: Path) -> np.ndarray:
             image.verify()  # the checksums, which decoding does not insist on
     with _open(path, io.BytesIO(content)) as image:
         return np.asarray(image).astype(_DTYPES[image.mode], copy=False)
+
+
+def image_voxel_size(path: Path) -> VoxelSize | None:
+    """(z, y, x) in nm that the metadata of a TIFF say, such as one of an OME set."""
+    if path.suffix.lower() not in _TIFF:
+        return None
+    with _tiff(path) as volume:
+        return volume.voxel_size
 
 
 def _tiff(path: Path) -> Volume:
