@@ -35,6 +35,7 @@ class AffinityOptions(LoaderOptions):
     dataroot_ids: str | list[str] | None = None
     ids_dataset: str = CREMI_IDS
     sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    on_missing: Literal["refuse", "replace", "keep"] = "refuse"
     range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     every: PositiveInt = 1
     crop_size: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] | None = None
@@ -107,7 +108,10 @@ class AffinityDataset(Dataset):
 
     def _read(self, raw_path: str, ids_path: str) -> tuple[np.ndarray, np.ndarray, GreyRange]:
         options = self._options
-        with open_volume(raw_path) as volume, open_ids(ids_path, options.ids_dataset) as labels:
+        with (
+            open_volume(raw_path, on_missing=options.on_missing) as volume,
+            open_ids(ids_path, options.ids_dataset) as labels,
+        ):
             if labels.shape != volume.shape:
                 raise InputError(
                     f"{ids_path}: ids {labels.shape} of {raw_path} {volume.shape}; expected the same shape"

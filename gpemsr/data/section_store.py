@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lmdb
 import numpy as np
 
 from gpemsr.data.grey_values import GreyRange
@@ -118,9 +119,12 @@ class LmdbSectionStore(SectionStore):
     def _decode(self, key: str, shape: tuple[int, int], dtype: np.dtype) -> np.ndarray:
         if self._environment is None:
             self._environment = shared_environment(self.root)
-        with self._environment.begin(buffers=True) as transaction:
-            value = transaction.get(key.encode())
-            pixels = None if value is None else decode_png(value)
+        try:
+            with self._environment.begin(buffers=True) as transaction:
+                value = transaction.get(key.encode())
+                pixels = None if value is None else decode_png(value)
+        except lmdb.Error as error:
+            raise InputError(f"{self.root}: damaged LMDB at {key} ({error})") from None
         if value is None:
             raise InputError(f"{self.root}: no section {key}")
         if pixels is None or pixels.shape != shape or pixels.dtype != dtype:

@@ -168,3 +168,21 @@ def test_ids_of_another_number_of_sections_are_refused(tmp_path, files, volume):
     tifffile.imwrite(tmp_path / "ids.tif", np.concatenate([volume[1][:1], volume[1]]), photometric="minisblack")
     with pytest.raises(InputError, match=r"ids\.tif: ids \(9, 20, 24\) of .* \(8, 20, 24\); expected the same shape"):
         dataset(files, sections=[0, 8])
+
+
+def test_blank_sections_are_refused_replaced_or_kept(tmp_path, files, volume):
+    raw = volume[0].copy()
+    raw[3] = 0
+    tifffile.imwrite(tmp_path / "raw.tif", raw, photometric="minisblack")
+    with pytest.raises(InputError, match="section 3 is missing or blank"):
+        dataset(files)
+    assert torch.equal(*dataset(files, on_missing="replace")[0]["lq"][0, 2:4])
+    assert not dataset(files, on_missing="keep")[0]["lq"][0, 3].any()
+
+
+def test_signed_grey_values_need_a_range(tmp_path, files, volume):
+    tifffile.imwrite(tmp_path / "raw.tif", volume[0].astype(np.int16) - 100, photometric="minisblack")
+    with pytest.raises(InputError, match=r"int16 voxels; .*--range"):
+        dataset(files)
+    found = dataset(files, range=[-100, 80])[0]["lq"][0].numpy()
+    np.testing.assert_allclose(found, volume[0] / 180, atol=1e-6)
