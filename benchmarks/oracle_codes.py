@@ -49,7 +49,8 @@ class CodesOfHR(torch.nn.Module):
         """As :meth:`LatentIndexer.prior`."""
         codes = self.indexer.targets(self.hr)
         image, features = self.vqgan.decode(codes)
-        return PriorOutput(image, features, codes, torch.ones_like(codes, dtype=image.dtype))
+        sure = torch.ones_like(codes, dtype=image.dtype)
+        return PriorOutput(image, features, codes, sure, 0 * sure)
 
 
 def stacks(root: str) -> list[np.ndarray]:

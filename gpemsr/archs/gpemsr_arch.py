@@ -42,6 +42,7 @@ class SectionFeatures:
         reference: reference images of the prior, (b, t, 1, r*h, r*w), cropped to the unpadded size.
         codes: codebook indices, (b, t, r*h/16, r*w/16).
         confidence: probability of the chosen codes, as ``codes``.
+        entropy: of the probabilities of all codes, in bits, as ``codes``.
         similarity: patch similarity of LR section and reference, (b, t, 1, r*h/16, r*w/16).
         mask: trust in the prior made of it, in (0, 1), as ``similarity``.
         size: LR size (h, w) before padding.
@@ -55,6 +56,7 @@ class SectionFeatures:
     reference: torch.Tensor
     codes: torch.Tensor
     confidence: torch.Tensor
+    entropy: torch.Tensor
     similarity: torch.Tensor
     mask: torch.Tensor
     size: tuple[int, int]
@@ -235,6 +237,7 @@ class GPEMSR(OptionChecked, nn.Module):
             "reference": prior.image.float(),
             "codes": prior.codes,
             "confidence": prior.confidence,
+            "entropy": prior.entropy,
             "similarity": similarity,
             "mask": mask,
         }

@@ -57,7 +57,8 @@ class GPEMSRWithout(GPEMSR):
         image = enlarge(lq, self.scale)
         nothing = torch.zeros_like(image[..., ::DOWNSAMPLING, ::DOWNSAMPLING])
         codes = nothing[:, 0].long()
-        parts = {"codes": codes, "confidence": nothing[:, 0], "similarity": nothing, "mask": nothing}
+        unsure = {"confidence": nothing[:, 0], "entropy": nothing[:, 0]}
+        parts = {"codes": codes, **unsure, "similarity": nothing, "mask": nothing}
         return {"fused": feat, "reference": image, **parts}
 
     def coarser(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

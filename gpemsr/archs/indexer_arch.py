@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
@@ -24,12 +25,14 @@ class PriorOutput:
         features: multi-scale generative features, coarse (HR/16) to fine (HR/2).
         codes: codebook indices, (b, r*h/16, r*w/16).
         confidence: probability of the chosen code, same shape as ``codes``.
+        entropy: of the probabilities of all codes, in bits, same shape as ``codes``.
     """
 
     image: torch.Tensor
     features: list[torch.Tensor]
     codes: torch.Tensor
     confidence: torch.Tensor
+    entropy: torch.Tensor
 
 
 @ARCH_REGISTRY.register()
@@ -104,6 +107,7 @@ class LatentIndexer(OptionChecked, nn.Module):
         """Most probable codes of ``lq`` (b, 1, h, w), decoded; without gradients."""
         logits = self(lq)
         codes = logits.argmax(1)
-        confidence = (logits.amax(1) - logits.logsumexp(1)).exp()
+        logs = logits.log_softmax(1)
+        entropy = -(logs.exp() * logs).sum(1) / math.log(2)
         image, features = self.vqgan.decode(codes)
-        return PriorOutput(image, features, codes, confidence)
+        return PriorOutput(image, features, codes, logs.amax(1).exp(), entropy)

@@ -97,7 +97,8 @@ class TrueCodes(nn.Module):
         """As :meth:`LatentIndexer.prior`; KeyError for a section (of (n, 1, h, w)) that is not among the pairs."""
         codes = torch.cat([self.codes[_key(section[None])] for section in lq])
         image, features = self.vqgan.decode(codes)
-        return PriorOutput(image, features, codes, torch.ones_like(codes, dtype=image.dtype))
+        sure = torch.ones_like(codes, dtype=image.dtype)
+        return PriorOutput(image, features, codes, sure, 0 * sure)
 
 
 def use_true_codes(net: GPEMSR, pairs: Pairs) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gpemsr.cli import new_parser
 from gpemsr.cli.lmdb import parse_crop
+from gpemsr.data.degradations import LINEAR
 from gpemsr.data.grey_values import RANGE_HELP, GreyRange, parse_range
 from gpemsr.errors import InputError, command
 
@@ -56,6 +57,16 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="default fp32")
     parse.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
     parse.add_argument("--ome-version", choices=("0.5", "0.4"), default="0.5", help="of the OME-Zarr (default 0.5)")
+    parse.add_argument("--degradation", choices=LINEAR, default="bicubic", help="of training (default bicubic)")
+    parse.add_argument("--consistent", action="store_true", help="the image, degraded, is to give back the input")
+    parse.add_argument(
+        "--trust",
+        nargs="?",
+        const="basic",
+        choices=("basic", "full"),
+        help="also say where not to believe it, in layers; full takes twice the time, and says more",
+    )
+    parse.add_argument("--calibration", metavar="FILE", help="of gpemsr-calibrate: a layer of the error to expect")
     parse.add_argument("--dry-run", action="store_true", help="check all and print what it would take")
     parse.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parse.add_argument("--preview", metavar="FILE.png", help="only super-resolve one place, to a picture")
@@ -121,6 +132,10 @@ def read_job(arguments: argparse.Namespace):
         precision=arguments.precision,
         device=arguments.device,
         ome_version=arguments.ome_version,
+        degradation=arguments.degradation,
+        consistent=arguments.consistent,
+        trust=arguments.trust,
+        calibration=arguments.calibration,
     )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from gpemsr.errors import InputError
 
 Kind = str  # a key of DEGRADATIONS
+LINEAR = ("bicubic", "area")  # a matrix for each axis
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,15 @@ def _bicubic(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np
         return section
     down, across = (_bicubic_weights(length, scale) for length in section.shape)
     return across.dot(down.dot(section).T).T
+
+
+def axis_weights(kind: Kind, length: int, scale: int) -> Any:
+    """Weights of the pixels of an axis for each LR pixel, sparse (length / scale, length), of one of :data:`LINEAR`."""
+    from scipy.sparse import eye_array, kron
+
+    if kind == "bicubic" and scale > 1:
+        return _bicubic_weights(length, scale)
+    return kron(eye_array(length // scale), np.full((1, scale), 1 / scale), "csr").astype(np.float32)
 
 
 @functools.lru_cache(maxsize=64)

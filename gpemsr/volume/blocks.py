@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import Any
 
 import numpy as np
-import torch
 
+from gpemsr.data.degradations import Kind
+from gpemsr.volume.consistent import consistent
 from gpemsr.volume.network import VolumeNetwork
-from gpemsr.volume.section_loop import encoded_windows
-from gpemsr.volume.stack import Column, LRStack
+from gpemsr.volume.section_loop import Sections, encoded_windows
+from gpemsr.volume.stack import Column, LRStack, Turned
 from gpemsr.volume.tiles import Block, Grid, Span
 
 
@@ -23,14 +24,16 @@ class TileSection:
     Attributes:
         z: its position in the stack.
         tile: (y, x) numbers in the grid.
-        sr: (r*h, r*w), float32, not clipped, of all that the network saw.
+        lq: (h, w) in [0, 1], all that the network saw of the section, or of the one that stands in for it.
+        sr: (r*h, r*w), float32, not clipped, of the same.
         window: what the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ...
         row: its place in the window's first axis.
     """
 
     z: int
     tile: tuple[int, int]
-    sr: torch.Tensor
+    lq: np.ndarray
+    sr: np.ndarray
     window: Any
     row: int
 
@@ -66,22 +69,25 @@ class BlockResult:
         image: (z, r*y, r*x) in the source's data type.
         replaced: [z, y and x of the rectangle, the section that stands in], for each that was damaged.
         seams: of the block.
+        layers: of trust, (z, y, x) float32, by name.
     """
 
     image: np.ndarray
     replaced: list[list[Any]] = field(default_factory=list)
     seams: SeamSums = field(default_factory=SeamSums)
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def super_resolve_tiles(
-    network: VolumeNetwork, columns: Column, tiles: list[tuple[int, int]], z: Span
+    network: VolumeNetwork, columns: Sections, tiles: list[tuple[int, int]], z: Span
 ) -> Iterator[TileSection]:
     """The sections ``z`` of some tiles of one size, each section encoded once."""
     windows = encoded_windows(network, columns, range(*z), network.device)
     for index, window in zip(range(*z), windows, strict=True):
-        sr = network.reconstruct(window)[:, 0]
+        sr = network.reconstruct(window)[:, 0].cpu().numpy()
+        lq = columns[index].numpy().reshape(len(tiles), *columns[index].shape[-2:])
         for row, tile in enumerate(tiles):
-            yield TileSection(index, tile, sr[row], window, row)
+            yield TileSection(index, tile, lq[row], sr[row], window, row)
 
 
 def super_resolve_block(
@@ -91,7 +97,9 @@ def super_resolve_block(
     block: Block,
     batch: int = 1,
     advance: Callable[[], object] = lambda: None,
-    see: Callable[[TileSection], object] = lambda section: None,
+    see: Callable[[TileSection, TileSection | None], object] = lambda section, turned: None,
+    is_turned: bool = False,
+    degradation: Kind | None = None,
 ) -> BlockResult:
     """Super-resolve a block; the same bytes whichever blocks were done before.
 
@@ -102,7 +110,9 @@ def super_resolve_block(
         block: which block.
         batch: tiles that go through the network together.
         advance: called after each section of a tile.
-        see: called with each section of a tile before it is blended.
+        see: called with each section of a tile before it is blended, as it is and turned.
+        is_turned: whether the sections are also super-resolved turned by 180 degrees, for ``see``.
+        degradation: that takes each tile back to what the network saw of it; None for tiles as the network makes them.
     """
     r = network.scale
     lengths = [stop - start for start, stop in (block.z, block.y, block.x)]
@@ -112,9 +122,15 @@ def super_resolve_block(
     blended = None if grid.is_whole else np.zeros(shape, np.float32)
     for together, rectangles in batches(grid, tiles, batch):
         column = Column(stack, rectangles)
-        for section in super_resolve_tiles(network, column, together, block.z):
-            see(section)
-            k, image = section.z - block.z[0], section.sr.cpu().numpy()
+        sections = super_resolve_tiles(network, column, together, block.z)
+        turned: Iterator[TileSection | None] = repeat(None)
+        if is_turned:
+            turned = super_resolve_tiles(network, Turned(column), together, block.z)
+        for section, other in zip(sections, turned, strict=False):
+            see(section, other)
+            k, image = section.z - block.z[0], section.sr
+            if degradation is not None:
+                image = consistent(image, section.lq, r, degradation)
             if blended is None:
                 result.image[k] = stack.store(image)
             else:

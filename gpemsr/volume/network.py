@@ -97,6 +97,7 @@ class VolumeNetwork:
     Attributes:
         scale: HR over LR size in x and y.
         num_frame: sections of a window.
+        has_prior: whether it has a prior that says how sure it is.
 
     Raises:
         InputError: as :func:`load_network`, or it is no network that super-resolves sections.
@@ -117,6 +118,7 @@ class VolumeNetwork:
             raise InputError(f"{file or weights}: network_g.whole_stack=true: false is expected")
         self.scale: int = options.scale
         self.num_frame = _frames(net, file)
+        self.has_prior = isinstance(net, GPEMSR) and getattr(net, "without", None) != "prior"
         self._network = in_precision(section_network(net, self.num_frame), precision, device)
 
     @torch.no_grad()

@@ -26,6 +26,8 @@ from gpemsr.volume.preflight import Cost, Needs, choose_sizes, probe
 from gpemsr.volume.run import DiskFull, Run, Task, disk_errors, log, stored_plan
 from gpemsr.volume.stack import LRStack, Region, fingerprint, sample
 from gpemsr.volume.tiles import Grid
+from gpemsr.volume.trust import plan_trust
+from gpemsr.volume.trust_summary import write_summary
 
 TRIES = 2
 Execute = Callable[[Run, Sequence[Task], Callable[[], object]], Iterable[tuple[Task, Exception | None]]]
@@ -67,7 +69,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
             raise InputError(f"{job.source}: voxel size unknown; --voxel-size Z Y X is expected, in nm")
         grey_range = resolve_range(job, volume)
         stack = LRStack(volume, grey_range, region, job.missing, None if job.mask is None else Path(job.mask))
-        cost = Cost(0, 0, 0) if is_worker else probe(network)
+        cost = (Cost(0, 0, 0) if is_worker else probe(network)).times(2 if job.trust == "full" else 1)
         itemsize = volume.dtype.itemsize
         chosen = choose_sizes(job, stack.shape, itemsize, network.scale, cost, device)
         if stored is not None:
@@ -96,6 +98,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
             blocks=stack.blocks_with_tissue(grid),
             pyramid=job.path.suffix == ".zarr",
             ome_version=job.ome_version,
+            **plan_trust(job, network, stack.shape),
         )
         if stored is not None:
             plan.refuse_unless_same(stored, job.folder)
@@ -218,6 +221,7 @@ def perform(
                 return None
             for level in range(1, len(run.layout.factors)):
                 do_all(run, run.tasks(level), execute, progress, f"pyramid {level}")
+            write_summary(run)
             summary = run.finish() if run.plan.pyramid else convert(run, progress)
         log.info("done: %s", summary)
     return summary

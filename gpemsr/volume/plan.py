@@ -40,6 +40,10 @@ class Job:
         precision: ``fp32`` or ``bf16``.
         device: ``cpu``, ``cuda``, ...; None is a GPU if there is one.
         ome_version: ``0.5`` or ``0.4``.
+        degradation: that the network was trained with, ``bicubic`` or ``area``.
+        consistent: whether the image, degraded, is to give back the source.
+        trust: ``basic`` or ``full``, see :func:`gpemsr.volume.trust.layer_names`; None for no layers.
+        calibration: file of ``gpemsr-calibrate``, for the error to expect.
     """
 
     source: str
@@ -64,10 +68,14 @@ class Job:
     precision: Precision = "fp32"
     device: str | None = None
     ome_version: str = "0.5"
+    degradation: str = "bicubic"
+    consistent: bool = False
+    trust: str | None = None
+    calibration: str | None = None
 
     def absolute(self) -> Job:
         """The same from any working directory."""
-        names = ("source", "output", "weights", "options", "mask")
+        names = ("source", "output", "weights", "options", "mask", "calibration")
         paths = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         absolute = {name: str(Path(path).absolute()) for name, path in paths.items() if not is_remote(path)}
         return replace(self, **absolute)  # type: ignore[arg-type]
@@ -108,6 +116,9 @@ class Plan:
         blocks: those to super-resolve; None is all, others have no tissue.
         pyramid: whether coarser levels are made.
         ome_version: of the image.
+        degradation, consistent: see :class:`Job`.
+        trust: names of the layers.
+        calibration: a :class:`~gpemsr.volume.calibration.Calibration` as plain data.
     """
 
     version: str
@@ -132,6 +143,10 @@ class Plan:
     blocks: list[int] | None
     pyramid: bool
     ome_version: str
+    degradation: str
+    consistent: bool
+    trust: list[str]
+    calibration: dict[str, Any] | None
 
     @property
     def shape(self) -> tuple[int, int, int]:

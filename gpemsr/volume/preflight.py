@@ -38,6 +38,10 @@ class Cost:
     per_pixel: float
     seconds: float
 
+    def times(self, number: int) -> Cost:
+        """Of so many at once."""
+        return Cost(number * self.fixed, number * self.per_pixel, number * self.seconds)
+
     def memory(self, pixels: float) -> float:
         """Bytes for a tile of so many LR pixels."""
         return self.fixed + self.per_pixel * pixels
@@ -168,8 +172,10 @@ class Needs:
         levels = [1 / math.prod(factors) for factors in layout.factors]
         disk = finest if is_staged else 0
         disk += finest * (levels[0] if is_staged else sum(levels))
+        disk += 4 * len(plan.trust) * share * math.prod(plan.shape)
         units = math.prod(layout.shard) / math.prod(layout.unit)
         files = share * sum(layout.shards(level) for level in range(len(levels))) * units
+        files += len(plan.trust) * share * layout.shards(0)
         seen = [sum(stop - start for start, stop in map(axis.seen, range(axis.count))) for axis in (grid.y, grid.x)]
         again = 1.0 if grid.is_whole else (1 + 1 / plan.tiles) ** 2  # a block's tiles and those before it
         pixels = share * plan.shape[0] * math.prod(seen) * again

@@ -23,6 +23,7 @@ from gpemsr.volume.blocks import BlockResult, SeamSums, super_resolve_block
 from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.plan import Job, Plan
 from gpemsr.volume.stack import LRStack
+from gpemsr.volume.trust import BlockTrust, create_layers, least_trusted, write_layers
 
 log = logging.getLogger("gpemsr.volume")
 NOT_TOLD = ("blocks", "pyramid", "ome_version", "batch", "depth", "tiles")  # of a plan, in the image
@@ -61,6 +62,7 @@ class Run:
                 json.dumps({"plan": self.plan.to_json(), "job": asdict(self.job.absolute())})
             )
             create_image(temporary / "image.zarr", self.layout, self.job.path.name, {"gpemsr": self.provenance()})
+            create_layers(temporary / "image.zarr", self.plan)
         return None
 
     def provenance(self) -> dict[str, Any]:
@@ -103,13 +105,22 @@ class Run:
             sizes = (shape[0], self.plan.scale * shape[1], self.plan.scale * shape[2])
             result, state = BlockResult(np.full(sizes, value, self.layout.dtype)), "constant"
         files = ImageLevel(self.image, self.layout, 0).write(self.plan.start_of(block), result.image)
-        return {"state": state, "replaced": result.replaced, "seams": asdict(result.seams)}, files
+        files += write_layers(self.image, self.plan, block, result.layers)
+        record = {"state": state, "replaced": result.replaced, "seams": asdict(result.seams)}
+        return {**record, "least_trusted": least_trusted(result.layers, block)}, files
 
     def _blocks_in_batches(self, number: int, advance: Advance) -> BlockResult:
         while True:
             try:
                 block = self.grid.block(number)
-                return super_resolve_block(self.network, self.stack, self.grid, block, self.batch, advance)
+                trust = BlockTrust(self.plan, block)
+                result = super_resolve_block(
+                    self.network, self.stack, self.grid, block, self.batch, advance, trust.see,
+                    is_turned="disagreement" in self.plan.trust,
+                    degradation=self.plan.degradation if self.plan.consistent else None,
+                )  # fmt: skip
+                result.layers = trust.layers()
+                return result
             except torch.OutOfMemoryError:
                 if self.batch == 1:
                     raise InputError(f"out of memory with one tile of {self.plan.tile}: --tile makes it less") from None

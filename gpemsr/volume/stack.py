@@ -15,6 +15,7 @@ from gpemsr.data.section_sampling import to_tensor
 from gpemsr.data.volumes.ids import open_ids
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
+from gpemsr.volume.section_loop import Sections
 from gpemsr.volume.tiles import Block, Grid, Span
 
 REACH = 4  # sections; where a rectangle is constant for longer, there is no tissue
@@ -117,6 +118,20 @@ def fingerprint(volume: Volume) -> str:
     for part in sample(volume):
         digest.update(part.tobytes())
     return digest.hexdigest()
+
+
+class Turned:
+    """Sections turned by 180 degrees."""
+
+    def __init__(self, sections: Sections) -> None:
+        self.sections = sections
+
+    def __len__(self) -> int:
+        return len(self.sections)
+
+    def __getitem__(self, z: int) -> torch.Tensor:
+        """As those of ``sections``."""
+        return self.sections[z].flip(-1, -2)
 
 
 class Column:

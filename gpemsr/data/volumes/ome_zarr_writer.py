@@ -31,6 +31,7 @@ class ImageLayout:
         chunk, shard: voxels of a chunk and of a shard; a shard is the unit of writing, with 0.4 a chunk is.
         factors: of each level relative to the finest one.
         version: of :data:`VERSIONS`.
+        fill: of voxels that are never written.
     """
 
     shape: Shape
@@ -41,6 +42,7 @@ class ImageLayout:
     shard: Shape
     factors: tuple[Shape, ...] = ((1, 1, 1),)
     version: str = "0.5"
+    fill: float = 0
 
     def shape_of(self, level: int) -> Shape:
         """(z, y, x) of a level."""
@@ -95,7 +97,7 @@ def pyramid_factors(shape: Shape, voxel_size: tuple[float, float, float]) -> tup
 
 
 def create_image(path: Path, layout: ImageLayout, name: str, attributes: Mapping[str, Any]) -> None:
-    """Make an image without voxels; those never written are 0."""
+    """Make an image without voxels."""
     import zarr
     from zarr.codecs import ZstdCodec
 
@@ -110,7 +112,7 @@ def create_image(path: Path, layout: ImageLayout, name: str, attributes: Mapping
             settings = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
             compressor = numcodecs.Zstd(level=3)
         group.create_array(
-            str(level), shape=layout.shape_of(level), dtype=layout.dtype, chunks=layout.chunk, fill_value=0,
+            str(level), shape=layout.shape_of(level), dtype=layout.dtype, chunks=layout.chunk, fill_value=layout.fill,
             compressors=compressor, **settings,
         )  # fmt: skip
 
