@@ -31,6 +31,7 @@ from gpemsr.benchmark.options import BenchmarkOptions
 from gpemsr.cli import (
     benchmark,
     benchmark_train,
+    calibrate,
     convert,
     demo,
     download_cremi,
@@ -63,6 +64,7 @@ COMMANDS = {
     "gpemsr-train-mmagic": train_mmagic.main,
     "gpemsr-parameters": parameters.main,
     "gpemsr-upscale": upscale.main,
+    "gpemsr-calibrate": calibrate.main,
     "gpemsr-fit-degradation": fit_degradation.main,
     "gpemsr-benchmark": benchmark.main,
     "gpemsr-benchmark-train": benchmark_train.main,

@@ -71,7 +71,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
         stack = LRStack(volume, grey_range, region, job.missing, None if job.mask is None else Path(job.mask))
         cost = (Cost(0, 0, 0) if is_worker else probe(network)).times(2 if job.trust == "full" else 1)
         itemsize = volume.dtype.itemsize
-        chosen = choose_sizes(job, stack.shape, itemsize, network.scale, cost, device)
+        chosen: dict[str, Any] = choose_sizes(job, stack.shape, itemsize, network.scale, cost, device)
         if stored is not None:
             chosen = {name: value if getattr(job, name, None) is not None else getattr(stored, name)
                       for name, value in chosen.items()}  # fmt: skip

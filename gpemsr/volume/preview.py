@@ -28,6 +28,6 @@ def write_preview(run: Run, path: Path) -> None:
     (section,) = super_resolve_tiles(run.network, column, [tile], (z, z + 1))
     lr = column[z][0, 0].numpy().repeat(r, 0).repeat(r, 1)
     y, x = (slice(max(0, n - LARGEST) // 2, (n + min(n, LARGEST)) // 2) for n in lr.shape)
-    pair = np.hstack([image[y, x] for image in (lr, section.sr.cpu().numpy())])
+    pair = np.hstack([image[y, x] for image in (lr, section.sr)])
     with replaced(path) as temporary:
         Image.fromarray(eight_bits(pair)).save(temporary, format=path.suffix[1:] or "png")

@@ -105,8 +105,8 @@ def section_layers(
 def _of_prior(section: TileSection, name: str, height: int, width: int) -> np.ndarray:
     """A layer of the prior, which has one value for each code, repeated to LR pixels."""
     layers: torch.Tensor = getattr(section.window, name)[section.row]
-    codes = layers[len(layers) // 2].float().cpu().numpy()
-    codes = codes.reshape(codes.shape[-2:])
+    centre = layers[len(layers) // 2]
+    codes = centre.reshape(centre.shape[-2:]).float().cpu().numpy()
     factor = section.window.lq.shape[-1] // codes.shape[-1]
     return codes.repeat(factor, 0).repeat(factor, 1)[:height, :width]
 
@@ -144,12 +144,12 @@ class BlockTrust:
 def layer_layout(plan: Plan) -> ImageLayout:
     """Of a layer: its voxels are those of the LR region, NaN where nothing was super-resolved."""
     image = plan.layout
-    side = [-(-length // plan.scale) for length in image.shard[1:]]
+    height, width = (-(-length // plan.scale) for length in image.shard[1:])
     ends = zip(plan.translation, plan.region, plan.voxel_size, strict=True)
     z, y, x = (origin + start * size for origin, (start, _), size in ends)
     return replace(
         image, shape=plan.shape, dtype="float32", voxel_size=plan.voxel_size, translation=(z, y, x),
-        chunk=(1, *side), shard=(plan.depth, *side), factors=((1, 1, 1),), fill=float("nan"),
+        chunk=(1, height, width), shard=(plan.depth, height, width), factors=((1, 1, 1),), fill=float("nan"),
     )  # fmt: skip
 
 
