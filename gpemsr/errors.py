@@ -20,10 +20,15 @@ class InputWarning(UserWarning):
     """Input that is taken, but may not be what the user means: one clear line."""
 
 
-def command(main: Callable[..., int | None]) -> Callable[..., int]:
-    """Wrap a command's ``main``: an :class:`InputError` becomes one line on stderr and exit code 2, Ctrl-C 130.
+class RunError(RuntimeError):
+    """A run that cannot go on although its input was accepted (full disk, damaged data). Its text is one line."""
 
-    So does an :class:`InputWarning`, once, and the command goes on.
+
+def command(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Wrap a command's ``main``: errors become one line on stderr and an exit code.
+
+    That is 2 for an :class:`InputError`, 1 for a :class:`RunError`, 130 for Ctrl-C. An :class:`InputWarning` becomes
+    one line, once, and the command goes on.
     """
 
     @functools.wraps(main)
@@ -36,6 +41,9 @@ def command(main: Callable[..., int | None]) -> Callable[..., int]:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
+        except RunError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 128 + signal.SIGINT

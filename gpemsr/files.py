@@ -17,6 +17,7 @@ from typing import Any
 from gpemsr.errors import InputError
 
 BLOCK = 1 << 20  # bytes read at once
+_held: set[Path] = set()  # lock files of this process
 
 
 @contextlib.contextmanager
@@ -41,27 +42,38 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Keep other processes that do the same from writing ``path`` while the block runs.
+def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
+    """Keep other processes that do the same from ``path`` while the block runs.
+
+    The lock is the operating system's, so that of a process that was killed is free. Beside ``path`` a file says who
+    holds it.
 
     Raises:
         InputError: another one is at it, or the folder cannot be written.
     """
-    lock = path.with_name(f".{path.name}.lock")
+    lock = path.with_name(f".{path.name}.lock").absolute()
+    refused = f"{path}: another process {doing}{{}}; start again when that has ended"
+    if lock in _held:  # and opening it would free it
+        raise InputError(refused.format(""))
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_held = lock.exists() and os.path.samestat(lock.stat(), os.fstat(descriptor))
+        try:  # lockf, as processes that are forked from this one would keep a lock of flock
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = os.path.samestat(lock.stat(), os.fstat(descriptor))
         except OSError:
-            is_held = False
-        if not is_held:
-            raise InputError(f"{path}: another process is writing it; start again when that has ended")
+            is_free = False
+        if not is_free:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+            raise InputError(refused.format(holder and f" ({holder})"))
+        _held.add(lock)
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         try:
             yield
         finally:
+            _held.discard(lock)
             remove(lock)
     finally:
         os.close(descriptor)
@@ -115,6 +127,15 @@ def remove_leftovers(path: Path) -> None:
     for entry in path.parent.iterdir() if path.parent.is_dir() else []:
         match = pattern.fullmatch(entry.name)
         if match and (int(match[1]) == os.getpid() or not _is_alive(int(match[1]))):
+            remove(entry)
+
+
+def remove_all_leftovers(folder: Path) -> None:
+    """Remove what processes of this machine that are gone left in a folder and those in it, whatever they wrote."""
+    pattern = re.compile(rf"\..+\.tmp-{re.escape(socket.gethostname())}-(\d+)(-old)?(\.\w+)?")
+    for entry in sorted(folder.rglob(".*.tmp-*")):
+        match = pattern.fullmatch(entry.name)
+        if match and not _is_alive(int(match[1])):
             remove(entry)
 
 

@@ -17,7 +17,7 @@ with importable_basicsr():
     from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY
 
     from gpemsr.models.portable import PortableModel
-    from gpemsr.models.video_model import AnyDeviceValidation
+    from gpemsr.models.stock_model import AnyDeviceValidation
 
 FRAMES = 3
 PSNR = sum(20 * math.log10(255 / (k + 1)) for k in range(FRAMES)) / FRAMES

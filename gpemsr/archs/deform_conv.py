@@ -63,6 +63,8 @@ class DeformConv(DCNv2Pack):
 
     def sample(self, x: torch.Tensor, offset: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The convolution of ``x`` (b, in, h, w) at offsets (b, 18 * groups, h, w); mask (b, 9 * groups, h, w)."""
+        if x.is_cpu:  # where torch reads memory at an offset of NaN; the mask is NaN there, too
+            offset = offset.nan_to_num(0.0, torch.inf, -torch.inf)
         if self.engine == "torchvision":
             if self.may_sample and x.is_cpu:
                 return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)

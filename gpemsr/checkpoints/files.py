@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,21 @@ from gpemsr.files import replaced, write_errors
 
 State = dict[str, Tensor]
 PARAM_KEYS = ("params", "params_ema")  # where BasicSR puts a state dict
+INTEGERS = ("num_batches_tracked", "relative_position_index")  # entries that are no weights: BatchNorm's, SwinIR's
 
 
 def read_checkpoint(path: str | Path) -> Any:
     """What a checkpoint file holds, on the CPU, read without running pickled code.
 
     Raises:
-        InputError: no such file, not a checkpoint, truncated, or a pickle that needs more than tensors.
+        InputError: no such file, not a checkpoint, truncated, with a wrong checksum, compressed, or a pickle that needs
+            more than tensors.
     """
     path = Path(path).expanduser()
     if path.suffix == SUFFIX:
         return read_half(path)
     try:
+        _check_archive(path)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error says what matters
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -44,6 +48,43 @@ def read_checkpoint(path: str | Path) -> Any:
         raise InputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
 
 
+def _check_archive(path: Path) -> None:
+    """Check the zip archive that torch writes, which torch reads without regard to checksums; older formats have none.
+
+    Raises:
+        ValueError: damaged, or compressed, which torch's are not.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(entry.file_size for entry in archive.infolist())
+        if declared > path.stat().st_size:
+            raise ValueError(f"{declared} bytes when unpacked; expected no more than the file has")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"damaged: wrong checksum of {damaged}")
+
+
+def check_weights(state: State) -> None:
+    """Refuse what no network of ours has: weights that are not finite, not real, sparse or without values.
+
+    Raises:
+        InputError: with the first such entry.
+    """
+    for name, value in state.items():
+        if value.layout != torch.strided or value.is_meta or value.is_quantized:
+            raise InputError(f"{name} is sparse, quantised or without values; expected a dense tensor")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise InputError(f"{name} has {value.numel()} values of fewer stored ones; expected each to be stored")
+        if not value.is_floating_point():
+            if value.dtype != torch.int64 or not name.endswith(INTEGERS):
+                raise InputError(
+                    f"{name} is {str(value.dtype).removeprefix('torch.')}; expected floating-point weights"
+                )
+        elif not value.isfinite().all():
+            raise InputError(f"{name} holds NaN or Inf; expected finite weights")
+
+
 def network_options(loaded: Any) -> dict[str, Any] | None:
     """Options, with ``type``, of the ``network_g`` that a loaded checkpoint of ours was saved with; None without."""
     metadata = loaded.get("metadata") if isinstance(loaded, Mapping) else None
@@ -54,14 +95,16 @@ def network_options(loaded: Any) -> dict[str, Any] | None:
 
 
 def load_authors_file(path: str | Path, param_key: str | None = None) -> State:
-    """The bare state dict of a file, see :func:`read_checkpoint` and :func:`unwrap`.
+    """The bare state dict of a file, see :func:`read_checkpoint`, :func:`unwrap` and :func:`check_weights`.
 
     Raises:
         InputError: as theirs, with the path.
     """
     loaded = read_checkpoint(path)
     try:
-        return unwrap(loaded, param_key)
+        state = unwrap(loaded, param_key)
+        check_weights(state)
+        return state
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -31,11 +31,21 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
         dataset = DATASET_REGISTRY.get(section["type"])
         if hasattr(dataset, "Options"):
             scale = {"scale": options["scale"]} if options.get("scale") is not None else {}
-            dataset({**section, **scale, "phase": str(key).split("_")[0]})
+            found = dataset({**section, **scale, "phase": str(key).split("_")[0]})
+            if key == "train":
+                _check_batch(section, len(found), top / "datasets" / "train")
     for key, section in (options.get("train") or {}).items():
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
     check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
+
+
+def _check_batch(section: Mapping[str, Any], sections: int, place: Place) -> None:
+    """Refuse batches that an epoch cannot fill, in this process alone."""
+    batch, items = section["batch_size_per_gpu"], sections * section.get("dataset_enlarge_ratio", 1)
+    if batch > items:
+        expected = f"at most {items} is expected, the sections or crops times dataset_enlarge_ratio"
+        (place / "batch_size_per_gpu").fail(batch, expected)
 
 
 def check_checkpoints(model: type, options: Mapping[str, Any], place: Place) -> None:

@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     loaded = checkpoint_files.read_checkpoint(arguments.file)
     try:
         state = checkpoint_files.unwrap(loaded, arguments.param_key)
+        checkpoint_files.check_weights(state)
         direct = authors.used_directly(state)
         ours = checkpoint_files.network_options(loaded)
         if direct and out is None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gpemsr import compat, register
@@ -13,6 +16,7 @@ from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.inputs import check_inputs
 from gpemsr.cli import new_parser
 from gpemsr.errors import command
+from gpemsr.models.run import train
 from gpemsr.options.check import check_options
 from gpemsr.options.read import override, read_options, resolved_text
 
@@ -54,7 +58,8 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
         argv: the command line's arguments; those of the process if None.
 
     Returns:
-        The exit code: 0, or 2 (with one line on stderr) where an option is refused.
+        The exit code: 0; 2 where an option is refused, 1 where a training cannot go on (both with one line on stderr);
+        as of a process that a signal ended where one has ended a training.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(is_train).parse_args(arguments)
@@ -74,5 +79,8 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     compat.copy_options_as(resolved_text)
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
     with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
+        if is_train:
+            go_on = [Path(sys.argv[0]).name, *arguments, *([] if args.auto_resume else ["--auto_resume"])]
+            return train(partial(pipeline, compat.working_root()), shlex.join(go_on))
         pipeline(compat.working_root())
     return 0

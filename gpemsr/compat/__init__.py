@@ -12,10 +12,10 @@ EDVR always returns three channels, its other video networks are x4 only, and NI
 from gpemsr.compat.basicsr_import import importable_basicsr
 from gpemsr.compat.basicsr_patches import (
     apply,
-    copy_options_as,
     parse_options_with,
     working_root,
 )
+from gpemsr.compat.basicsr_training import copy_options_as, report_prefetch_errors, train_on
 from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
 from gpemsr.compat.temporary import temporarily
 from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
@@ -29,7 +29,9 @@ __all__ = [
     "load_mmagic_registries",
     "mmengine_without_cuda",
     "parse_options_with",
+    "report_prefetch_errors",
     "silence_known_warnings",
     "temporarily",
+    "train_on",
     "working_root",
 ]

@@ -1,4 +1,4 @@
-"""Lasting patches of BasicSR's training and test loops."""
+"""Lasting patches of what BasicSR's training and test share."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import argparse
 import functools
 import os
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gpemsr.compat.temporary import temporarily
-from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
+from gpemsr.compat.torch_settings import flush_denormals, sample_without_nan, silence_known_warnings
 
 
 def apply() -> None:
-    """Install the lasting patches below into the imported BasicSR, except :func:`parse_options_with`. Repeatable."""
-    resume_without_cuda()
+    """Install the lasting patches below into the imported BasicSR, that need nothing of ours. Repeatable."""
     distribute_without_cuda()
     make_only_folders()
     silence_known_warnings()
     flush_denormals()
+    sample_without_nan()
 
 
 def working_root() -> str:
@@ -32,39 +30,13 @@ def working_root() -> str:
     return os.getcwd()
 
 
-def _replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
+def replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
     """Replace the function ``owner.name`` by ``make`` of it, once; the replacement keeps it as ``original``."""
     original = getattr(owner, name)
     if getattr(original, "original", None) is None:
         replacement = functools.wraps(original)(make(original))
         replacement.original = original  # type: ignore[attr-defined]
         setattr(owner, name, replacement)
-
-
-def resume_without_cuda() -> None:
-    """Let training resume without CUDA and from the experiment's own folder.
-
-    BasicSR asks for the current CUDA device and looks for ``--auto_resume`` states under a relative
-    ``experiments/``, wherever the experiment is. States are read into main memory, without running pickled
-    code; the optimisers move theirs to their parameters' device.
-    """
-    import basicsr.train
-    import torch
-    from basicsr.utils import check_resume
-
-    def load_resume_state(opt):
-        path = opt["path"].get("resume_state")
-        if opt["auto_resume"]:
-            states = Path(opt["path"]["training_states"]).glob("*.state")
-            path = max(states, key=lambda state: float(state.stem), default=None)
-        if path is None:
-            return None
-        opt["path"]["resume_state"] = str(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        check_resume(opt, state["iter"])
-        return state
-
-    _replace(basicsr.train, "load_resume_state", lambda original: load_resume_state)
 
 
 def distribute_without_cuda() -> None:
@@ -85,7 +57,7 @@ def distribute_without_cuda() -> None:
 
         return init_dist
 
-    _replace(basicsr.utils.dist_util, "init_dist", make)
+    replace(basicsr.utils.dist_util, "init_dist", make)
     basicsr.utils.options.init_dist = basicsr.utils.dist_util.init_dist
 
 
@@ -105,8 +77,8 @@ def make_only_folders() -> None:
 
         return make_exp_dirs
 
-    _replace(basicsr.train, "make_exp_dirs", make)
-    _replace(basicsr.test, "make_exp_dirs", make)
+    replace(basicsr.train, "make_exp_dirs", make)
+    replace(basicsr.test, "make_exp_dirs", make)
 
 
 def parse_options_with(read: Callable[[str, list[str]], dict[str, Any]]) -> None:
@@ -148,22 +120,6 @@ def parse_options_with(read: Callable[[str, list[str]], dict[str, Any]]) -> None
 
         return parse_options
 
-    _replace(basicsr.utils.options, "parse_options", make)
+    replace(basicsr.utils.options, "parse_options", make)
     basicsr.train.parse_options = basicsr.utils.options.parse_options
     basicsr.test.parse_options = basicsr.utils.options.parse_options
-
-
-def copy_options_as(resolved_text: Callable[[str], str]) -> None:
-    """Let the copy of an option file in the experiment's folder hold what it takes from its bases, too."""
-    import basicsr.train
-
-    def make(original: Callable) -> Callable:
-        def copy_opt_file(opt_file, experiments_root):
-            with tempfile.TemporaryDirectory() as folder:
-                resolved = Path(folder, Path(opt_file).name)
-                resolved.write_text(resolved_text(opt_file), encoding="utf-8")
-                original(str(resolved), experiments_root)
-
-        return copy_opt_file
-
-    _replace(basicsr.train, "copy_opt_file", make)

@@ -123,6 +123,8 @@ def _use_torchvision_operators() -> None:
     from gpemsr.compat.sampled_convolution import sampled_deform_conv2d
 
     def choose(x, offset, weight, bias, stride, padding, dilation, mask=None):
+        if x.is_cpu:  # where torch reads memory at an offset of NaN
+            offset = offset.nan_to_num(0.0, torch.inf, -torch.inf)
         same = _pair(stride) == _pair(dilation) == (1, 1) and {*_pair(padding)} == {weight.shape[-1] // 2}
         if same and x.is_cpu and torch.is_grad_enabled() and weight.shape[1] == x.shape[1]:
             return sampled_deform_conv2d(x, offset, weight, bias, mask)

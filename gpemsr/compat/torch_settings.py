@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import warnings
 
 
@@ -13,6 +15,25 @@ def flush_denormals() -> None:
     import torch
 
     torch.set_flush_denormal(True)
+
+
+def sample_without_nan() -> None:
+    """Let ``grid_sample`` take places of NaN on CPUs for 0: its backward pass reads memory there and ends the process.
+
+    Networks of BasicSR and MMagic call it too. What made the NaN has gradients of NaN all the same.
+    """
+    from torch.nn import functional
+
+    if hasattr(functional.grid_sample, "original"):
+        return
+    original = functional.grid_sample
+
+    @functools.wraps(original)
+    def grid_sample(input, grid, *args, **kwargs):
+        return original(input, grid.nan_to_num(0.0, math.inf, -math.inf) if grid.is_cpu else grid, *args, **kwargs)
+
+    grid_sample.original = original  # type: ignore[attr-defined]
+    functional.grid_sample = grid_sample
 
 
 def silence_known_warnings() -> None:

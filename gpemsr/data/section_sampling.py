@@ -33,7 +33,8 @@ def window_indices(centre: int, count: int, num_frame: int) -> list[int]:
 class WorkerRandom:
     """Random numbers that differ from worker to worker and from epoch to epoch, and follow the global seed.
 
-    BasicSR's ``worker_init_fn`` seeds ``random`` of a new worker with the same number in each epoch, which
+    Where items have their own seeds (:class:`~gpemsr.data.training_stream.SeededItems`) this is the module ``random``.
+    Elsewhere BasicSR's ``worker_init_fn`` seeds ``random`` of a new worker with the same number in each epoch, which
     would repeat the crops of the first epoch forever. So a worker draws from a generator of its own, with
     the seed that the DataLoader draws from torch's generator at the start of an epoch. Outside a worker this
     is the module ``random``, which BasicSR seeds once per process.
@@ -46,7 +47,7 @@ class WorkerRandom:
     def __call__(self) -> random.Random | ModuleType:
         """The generator to draw from, here and now."""
         worker = get_worker_info()
-        if worker is None:
+        if worker is None or hasattr(worker.dataset, "seeds_items"):
             return random
         if self._generator is None or self._seed != worker.seed:
             self._seed, self._generator = worker.seed, random.Random(worker.seed)

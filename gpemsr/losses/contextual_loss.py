@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 
 from gpemsr.archs.perceptual import VGG19Features
@@ -33,6 +33,9 @@ def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -
     """
     x, y = x.float(), y.detach().float()
     mean = y.mean(dim=(0, 2, 3))
+    if distributed.is_initialized():  # the batch is that of all processes
+        distributed.all_reduce(mean)
+        mean /= distributed.get_world_size()
     rows = F.normalize((x - mean.view(-1, 1, 1)).flatten(2).transpose(1, 2), dim=2)
     return _Similarity.apply(rows, y.flatten(2), mean.view(-1, 1), band_width)
 

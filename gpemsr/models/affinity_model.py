@@ -49,6 +49,7 @@ class AffinityModel(StageModel):
 
     Options = AffinityTrainOptions
     ValOptions = AffinityValOptions
+    scalars_of_validation = ("l_affinity", "voi", "voi_split", "voi_merge", "adapted_rand", "membrane_f1")
     works_with = {
         "network_g": (),
         "datasets.train": ("AffinityDataset",),

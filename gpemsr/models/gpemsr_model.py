@@ -51,6 +51,7 @@ class GPEMSRModel(StageModel, SectionValidation):
     ValOptions = SectionValOptions
     path_keys = ("pretrain_prior", "pretrain_without_prior")
     prior_prefix = "prior."
+    scalars_of_validation = ("psnr_above_bilinear",)
     works_with = {
         "network_g": ("GPEMSR", "GPEMSRWithout"),
         "datasets.train": ("SectionWindowDataset",),

@@ -34,6 +34,7 @@ class LatentIndexerModel(StageModel):
     Options = IndexerTrainOptions
     path_keys = ("pretrain_prior",)
     prior_prefix = "vqgan."
+    scalars_of_validation = ("accuracy", "accuracy_top5", "cross_entropy")
     works_with = {
         "network_g": ("LatentIndexer",),
         "datasets.train": ("SectionPairDataset",),

@@ -104,9 +104,21 @@ class StageModel(PortableModel, SRModel):
 
     def step(self, *losses: torch.Tensor) -> None:
         """Backward pass of the losses and step of ``optimizer_g``; in fp16 they are scaled, and an overflow skipped."""
-        self.scaler.scale(reduce(torch.add, losses)).backward()
+        loss = reduce(torch.add, losses)
+        if self.scaler.is_enabled() and not loss.isfinite():
+            self.guard.refuse()  # no overflow: a smaller scale does not help
+        self.scaler.scale(loss).backward()
         self.scaler.step(self.optimizer_g)
         self.scaler.update()
+
+    def process_state(self) -> Mapping[str, Any]:
+        """The scale of the losses in fp16."""
+        return {"scaler": self.scaler.state_dict()}
+
+    def load_process_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with this scale."""
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
 
     @torch.no_grad()
     def model_ema(self, decay: float = 0.999) -> None:
@@ -120,11 +132,16 @@ class StageModel(PortableModel, SRModel):
         """BasicSR's validation, then the stage's own scalars and one picture."""
         self.picture: torch.Tensor | None = None
         self.start_validation()
-        sections, name = WithoutBlank(dataloader), dataloader.dataset.opt["name"]
+        sections = WithoutBlank(dataloader)
         super().validation(sections, current_iter, tb_logger, save_img)
-        if sections.left_out:
-            get_root_logger().warning(left_out_text(name, sections.left_out, len(sections)))
+
+    def report(self, dataloader: Any, current_iter: int, tb_logger: Any) -> None:
+        """Log which sections were left out, the stage's own scalars and one picture."""
+        name = dataloader.dataset.opt["name"]
+        if dataloader.left_out:
+            get_root_logger().warning(left_out_text(name, dataloader.left_out, len(dataloader)))
         scalars = self.scalars = self.validation_scalars()
+        self.scores |= scalars
         if scalars:
             text = "".join(f"\t # {key}: {value:.4f}\n" for key, value in scalars.items())
             get_root_logger().info(f"Validation {name}\n{text}")

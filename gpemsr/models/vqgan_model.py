@@ -41,6 +41,7 @@ class VQGANModel(StageModel):
     """
 
     Options = VQGANTrainOptions
+    scalars_of_validation = ("perplexity", "codes_used")
     works_with = {
         "network_g": ("VQGAN",),
         "network_d": ("PatchDiscriminator",),
@@ -89,7 +90,7 @@ class VQGANModel(StageModel):
             self.usage.counts.zero_()
             self.restart_dead_codes()
         elif every and current_iter > start and current_iter % every == 0 and self.usage.steps >= every - 1:
-            self.restart_dead_codes()  # not on what a resumed run has seen in a few iterations
+            self.restart_dead_codes()  # not on what has been seen since weights were loaded
         if adversarial:
             self.net_d.requires_grad_(False)
         self.optimizer_g.zero_grad()
@@ -141,11 +142,22 @@ class VQGANModel(StageModel):
         latent = net.encoder(self.gt).permute(0, 2, 3, 1).flatten(0, 2)
         chosen = latent[torch.randint(len(latent), (len(dead),), device=latent.device)]
         entries = net.codebook.embedding.weight
-        entries[dead] = chosen
-        self.usage.revive(dead)
+        if chosen.isfinite().all():
+            entries[dead] = chosen
+            self.usage.revive(dead)
         if self.opt["dist"]:
             distributed.broadcast(entries, 0)
             distributed.broadcast(self.usage.counts, 0)
+
+    def process_state(self) -> Mapping:
+        """As of every stage, and how often this process has seen each code."""
+        return {**super().process_state(), "codes": self.usage.counts.cpu(), "steps": self.usage.steps}
+
+    def load_process_state(self, state: Mapping) -> None:
+        """Go on with these counts."""
+        super().load_process_state(state)
+        self.usage.counts.copy_(state["codes"])
+        self.usage.steps = state["steps"]
 
     def start_validation(self) -> None:
         """Count the codes of the validation images apart from those of training."""

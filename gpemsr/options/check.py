@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.options.limits import check_file_name, check_logger, check_numbers, check_size
 from gpemsr.options.place import (
     Place,
     check_call,
@@ -69,10 +71,10 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
         InputError: one line with file, key (dotted), value and what is expected.
     """
     top = Place(str(file))
+    check_numbers(options, top)
     general = {k: v for k, v in options.items() if not str(k).startswith("network_") and k not in SET_BY_BASICSR}
     check_schema(GeneralOptions, general, top)
-    if {"/", "\\"} & set(options["name"]) or options["name"] in ("", ".", ".."):
-        (top / "name").fail(options["name"], "a folder name without slashes is expected")
+    check_file_name(options["name"], top / "name")
     if is_train:
         for key in ("train", "logger"):
             if options.get(key) is None:
@@ -84,6 +86,7 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
     _check_path(options, model, top)
     if is_train:
         _check_train(options["train"], model, top / "train")
+        check_logger(options, model, top)
     _check_val(options, model, top / "val", is_train)
     if hasattr(model, "check_options"):
         check_own(lambda: model.check_options(options), top)
@@ -109,6 +112,7 @@ def _check_networks(options: Mapping[str, Any], model: type, top: Place) -> None
             place.fail_unknown(name for name in needed if name.startswith("network_"))
         network = _check_type_key(ARCH_REGISTRY, check_section(value, place), place, needed.get(key, ()))
         check_call(network, value, place)
+        check_size(network, value, place)
         for name in {"scale", "upscale"} & value.keys():
             if options.get("scale") is not None and value[name] != options["scale"]:
                 (place / name).fail(value[name], f"the file's scale={options['scale']} is expected")
@@ -148,15 +152,15 @@ def _check_datasets(options: Mapping[str, Any], model: type, top: Place, is_trai
 def _check_dataset(section: Mapping[str, Any], model: type, place: Place) -> None:
     wanted = getattr(model, "works_with", {}).get(f"datasets.{section['phase']}", ())
     dataset = _check_type_key(DATASET_REGISTRY, section, place, wanted)
-    if not hasattr(dataset, "Options"):
-        needed: dict[str, Any] = {"name": str}
-        if section["phase"] == "train":
-            needed |= {"num_worker_per_gpu": NonNegativeInt, "batch_size_per_gpu": PositiveInt}
-        for name, hint in needed.items():
-            if name not in section:
-                (place / name).fail_missing("BasicSR needs it")
-            check_type(hint, section[name], place / name)
+    needed: dict[str, Any] = {"name": str}
+    if section["phase"] == "train":
+        needed |= {"num_worker_per_gpu": NonNegativeInt, "batch_size_per_gpu": PositiveInt}
     check_dataset(dataset, section, place)
+    for name, hint in needed.items():
+        if name not in section:
+            (place / name).fail_missing("BasicSR needs it")
+        check_type(hint, section[name], place / name)
+    check_file_name(section["name"], place / "name")
 
 
 def _check_path(options: Mapping[str, Any], model: type, top: Place) -> None:
@@ -174,6 +178,8 @@ def _check_path(options: Mapping[str, Any], model: type, top: Place) -> None:
         check_type(hints[key], value, place / key)
         if key.startswith("pretrain_") or key == "resume_state":
             check_path(value, place / key)
+            if value is not None and not Path(value).expanduser().is_file():
+                (place / key).fail(value, "a file, not a folder, is expected")
 
 
 def _check_train(train: Mapping[str, Any], model: Any, place: Place) -> None:

@@ -13,6 +13,7 @@ import yaml
 from gpemsr.errors import InputError
 
 BASE, DELETE = "_base_", "_delete_"  # as in MMEngine's configuration files
+MOST_BYTES, MOST_VALUES, MOST_BASES = 10**6, 10**5, 20
 
 
 class OptionLoader(yaml.SafeLoader):
@@ -22,6 +23,8 @@ class OptionLoader(yaml.SafeLoader):
         """Build one mapping; a key given twice is refused, not silently the last one taken."""
         names = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for index, name in enumerate(names):
+            if isinstance(name, list | dict):
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is no text", node.start_mark)
             if name in names[:index]:
                 raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is given twice", node.start_mark)
         self.flatten_mapping(node)
@@ -76,6 +79,8 @@ def _resolve(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
     """Options of ``path``, which the last of ``readers`` names as its base."""
     if path.resolve() in [reader.resolve() for reader in readers]:
         raise InputError(f"{readers[-1]}: {BASE} leads back to {path}; a file cannot be its own base")
+    if len(readers) > MOST_BASES:
+        raise InputError(f"{readers[0]}: {BASE} leads through more than {MOST_BASES} files, to {path}")
     options = _read_mapping(path, readers)
     names = options.pop(BASE, [])
     names = names if isinstance(names, list) else [names]
@@ -91,11 +96,15 @@ def _read_mapping(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
     """What ``path`` itself says."""
     named = f"{readers[-1]}: {BASE}: {path}" if readers else str(path)
     try:
-        options = yaml.load(path.read_text(encoding="utf-8"), Loader=OptionLoader)
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(
+                f"{named}: {path.stat().st_size} bytes; an option file of at most {MOST_BYTES} is expected"
+            )
+        options = _load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise InputError(f"{named}{where}: {problem}; plain YAML data is expected") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
@@ -103,6 +112,32 @@ def _read_mapping(path: Path, readers: tuple[Path, ...]) -> OrderedDict:
     if not isinstance(options, OrderedDict):
         raise InputError(f"{named}: holds {type(options).__name__}, not a mapping of option keys; see options/")
     return options
+
+
+def _load(text: str) -> Any:
+    """YAML data that is a tree of at most ``MOST_VALUES`` values. Raises yaml.YAMLError."""
+    try:
+        loaded = yaml.load(text, Loader=OptionLoader)
+        _count(loaded, {}, ())
+    except RecursionError:
+        raise yaml.YAMLError("nested without end") from None
+    except ValueError as error:  # such as a date that is none, or a number of thousands of digits
+        raise yaml.YAMLError(str(error)) from None
+    return loaded
+
+
+def _count(value: Any, counted: dict[int, int], within: tuple[int, ...]) -> int:
+    """Values in ``value``, those behind each alias counted again. Raises yaml.YAMLError if it holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) in within:
+        raise yaml.YAMLError("an alias inside its own anchor")
+    if id(value) not in counted:
+        inner = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_count(each, counted, (*within, id(value))) for each in inner)
+    if counted[id(value)] > MOST_VALUES:
+        raise yaml.YAMLError(f"more than {MOST_VALUES} values")
+    return counted[id(value)]
 
 
 def to_plain(value: Any) -> Any:
@@ -140,7 +175,7 @@ def _read_value(entry: str, text: str) -> Any:
     try:
         if text.startswith("!!float"):
             return float(text.removeprefix("!!float"))
-        return yaml.load(text, Loader=OptionLoader)
+        return _load(text)
     except (yaml.YAMLError, ValueError):
         raise InputError(
             f"--force_yml {entry}: {text!r} is no plain value; a number, text or [list] is expected"

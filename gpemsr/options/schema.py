@@ -47,12 +47,13 @@ class LoaderOptions(OptionSection):
     scale: PositiveInt | None = None  # set by BasicSR from the top level
     # BasicSR's loader settings
     use_shuffle: bool = True
-    num_worker_per_gpu: NonNegativeInt = 0
+    num_worker_per_gpu: Annotated[int, Field(ge=0, le=256)] = 0
     batch_size_per_gpu: PositiveInt = 1
     dataset_enlarge_ratio: PositiveInt = 1
     prefetch_mode: Literal["cpu", "cuda"] | None = None
-    num_prefetch_queue: PositiveInt = 1
+    num_prefetch_queue: Annotated[int, Field(gt=0, le=1024)] = 1
     pin_memory: bool = True
+    skip_bad: bool = False  # training goes on without sections that cannot be read
 
 
 class DatasetOptions(LoaderOptions):
@@ -69,6 +70,8 @@ class TrainOptions(OptionSection):
     scheduler: dict
     optim_g: dict
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    grad_clip: PositiveFloat | None = None  # largest norm of an optimiser's gradients
+    skip_non_finite: NonNegativeInt = 10  # steps in a row without a finite gradient, before training stops
 
 
 class StageTrainOptions(TrainOptions):
@@ -110,6 +113,13 @@ class AdamOptions(OptionSection):
     amsgrad: bool = False
 
 
+class KeepBest(OptionSection):
+    """``logger.keep_best``: the network of the best validation is kept as ``net_g_best.pth``."""
+
+    metric: str
+    better: Literal["higher", "lower"] = "higher"
+
+
 class LoggerOptions(OptionSection):
     """``logger``."""
 
@@ -117,6 +127,8 @@ class LoggerOptions(OptionSection):
     save_checkpoint_freq: PositiveFloat
     use_tb_logger: bool
     wandb: dict | None = None
+    keep_last: PositiveInt | None = None  # checkpoints; null keeps all
+    keep_best: KeepBest | None = None
 
 
 class DistOptions(OptionSection):
@@ -133,7 +145,7 @@ class GeneralOptions(OptionSection):
     model_type: str
     scale: PositiveInt | None = None
     num_gpu: NonNegativeInt | Literal["auto"]
-    manual_seed: NonNegativeInt | None = None
+    manual_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None  # numpy takes 32 bits, and ranks are added
     find_unused_parameters: bool = False
     use_static_graph: bool = False
     datasets: dict

@@ -51,7 +51,7 @@ def test_train_writes_below_the_working_directory(trained):
 def test_auto_resume_continues_from_the_last_state(trained):
     done = launch("train.py", trained, "--auto_resume", "--force_yml", "train:total_iter=3")
     assert done.returncode == 0, done.stderr
-    assert "Resuming training from epoch: 0, iter: 2" in done.stderr
+    assert "Resuming training from epoch: 1, iter: 2" in done.stderr
     assert state_names(trained) == {"1.state", "2.state", "3.state"}
 
 

@@ -20,12 +20,17 @@ with compat.importable_basicsr():
     import basicsr.test
     import basicsr.train
     import basicsr.utils.options
+    from basicsr.data.prefetch_dataloader import PrefetchGenerator
     from basicsr.models.base_model import BaseModel
     from basicsr.utils import dist_util
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATCHED = [
     (basicsr.train, "load_resume_state"),
+    (basicsr.train, "create_train_val_dataloader"),
+    (basicsr.train, "copy_opt_file"),
+    (PrefetchGenerator, "run"),
+    (PrefetchGenerator, "__next__"),
     (basicsr.train, "parse_options"),
     (basicsr.utils.options, "parse_options"),
     (basicsr.utils.options, "init_dist"),
@@ -44,6 +49,8 @@ def patched(monkeypatch):
     compat.apply()
     compat.parse_options_with(read)
     compat.copy_options_as(resolved_text)
+    compat.train_on(lambda opt: {"iter": 5}, None, None, None)
+    compat.report_prefetch_errors()
 
 
 @pytest.mark.slow
@@ -74,25 +81,24 @@ def test_applying_twice_changes_nothing_more():
     assert not any(hasattr(function.original, "original") for function in before)
 
 
-def test_auto_resume_finds_the_last_state_of_its_own_experiment(tmp_path):
-    states = tmp_path / "elsewhere" / "training_states"
-    states.mkdir(parents=True)
-    for iteration in (5, 10):
-        torch.save({"epoch": 0, "iter": iteration, "optimizers": [], "schedulers": []}, states / f"{iteration}.state")
-    opt = {"name": "e", "auto_resume": True, "network_g": {}}
-    opt["path"] = {"training_states": str(states), "models": str(tmp_path)}
-    assert basicsr.train.load_resume_state.original(opt) is None
-    assert basicsr.train.load_resume_state(opt)["iter"] == 10
-    assert opt["path"]["pretrain_network_g"] == str(tmp_path / "net_g_10.pth")
-
-
 @only_without_cuda
-def test_resuming_from_a_path_needs_no_cuda(tmp_path):
+def test_resuming_needs_no_cuda_and_finds_the_state_itself(tmp_path):
     torch.save({"epoch": 0, "iter": 5}, tmp_path / "5.state")
     opt = {"auto_resume": False, "path": {"resume_state": str(tmp_path / "5.state"), "models": "m"}}
     with pytest.raises((RuntimeError, AssertionError), match=r"CUDA|NVIDIA"):
         basicsr.train.load_resume_state.original(opt)
-    assert basicsr.train.load_resume_state(opt)["iter"] == 5
+    assert basicsr.train.load_resume_state(opt) == {"iter": 5}
+
+
+def test_an_error_in_the_prefetch_thread_reaches_the_loop():
+    def items():
+        yield 1
+        raise OSError("gone")
+
+    prefetched = PrefetchGenerator(items(), 1)
+    assert next(prefetched) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(prefetched)
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Training of stage I."""
 
 import copy
-import errno
 
 import cv2
 import pytest
@@ -140,32 +139,19 @@ def test_validation_changes_nothing_of_the_training(stage):
     assert model.net_g.training
 
 
-def test_a_resumed_run_goes_on_as_an_uninterrupted_one(stage):
+def test_a_resumed_run_goes_on_as_an_uninterrupted_one(make_stage):
+    """Restarts of codes depend on the usage before, and draw random latent vectors."""
+    stage = make_stage(1, restart_dead_codes_every=3, ema_decay=0.5)
     batches = stage.batches()
     model = stage.model()
     train(model, batches, range(1, 5))
     model.save(0, 4)
-    train(model, batches, range(5, 7))
+    train(model, batches, range(5, 8))
     resumed = stage.resumed(4)
-    train(resumed, batches, range(5, 7))
-    for net, other in ((model.net_g, resumed.net_g), (model.net_d, resumed.net_d)):
-        for key, value in net.state_dict().items():
-            torch.testing.assert_close(other.state_dict()[key], value, rtol=1e-5, atol=1e-7)
-
-
-def test_a_resumed_run_counts_the_codes_of_a_whole_period_before_it_moves_any(make_stage, monkeypatch):
-    stage = make_stage(1, restart_dead_codes_every=3, gan_start_iter=100)
-    batches = stage.batches()
-    model = stage.model()
-    train(model, batches, range(1, 3))
-    model.save(0, 2)
-    resumed = stage.resumed(2)
-    restarts = []
-    iteration = 0
-    monkeypatch.setattr(resumed, "restart_dead_codes", lambda: restarts.append(iteration))
-    for iteration in range(3, 10):
-        train(resumed, batches, range(iteration, iteration + 1))
-    assert restarts == [6, 9]
+    train(resumed, batches, range(5, 8))
+    for name in ("net_g", "net_d", "net_g_ema"):
+        for key, value in getattr(model, name).state_dict().items():
+            assert torch.equal(getattr(resumed, name).state_dict()[key], value), key
 
 
 def test_averaged_weights_are_validated_and_saved(make_stage):
@@ -198,17 +184,6 @@ def test_a_checkpoint_says_what_network_it_is_of_and_basicsr_loads_it(stage):
         torch.nn.init.zeros_(parameter)
     BaseModel.load_network(model, model.net_g, str(stage.folder / "models" / "net_g_1.pth"))
     assert moved(saved["g"]["params"], model.net_g) == set()
-
-
-def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_the_training_goes_on(stage, monkeypatch):
-    def full_disk(_, file):
-        file.write(b"PK half of it")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    model = stage.model()
-    monkeypatch.setattr(torch, "save", full_disk)
-    model.save_network(model.net_g, "net_g", 5)
-    assert list((stage.folder / "models").iterdir()) == []
 
 
 def test_the_option_file_fits(stage):

@@ -87,6 +87,8 @@ def typed(folder) -> dict:
         "dataroot_gt": str(folder / "hr"),
         "io_backend": {"type": "disk"},
         "gt_size": 16,
+        "num_worker_per_gpu": 0,
+        "batch_size_per_gpu": 2,
     }
     return options
 
@@ -109,7 +111,7 @@ def test_what_is_right_passes(stock, typed):
     ("entry", "message"),
     [
         ("nam=1", "nam: unknown key; did you mean name?"),
-        ("name=a/b", 'name="a/b": a folder name without slashes is expected'),
+        ("name=a/b", 'name="a/b": a folder name without slashes is expected, of at most 100 bytes'),
         ("scale=2.5", "scale=2.5: a valid integer is expected"),
         ("num_gpu=many", "num_gpu=\"many\": a valid integer or 'auto' is expected"),
         ("num_gpu=99", "num_gpu=99: this machine has"),

@@ -1,4 +1,4 @@
-"""BasicSR's own video models, for option files that name them, on any device and with files that are whole.
+"""BasicSR's own models, for option files that name them, as portable as ours; its video models on any device.
 
 Importing this module puts them in the place of BasicSR's classes in ``MODEL_REGISTRY``, under the same names.
 """
@@ -64,7 +64,6 @@ class AnyDeviceValidation(VideoBaseModel):
 
 
 for name, model in list(MODEL_REGISTRY):
-    if issubclass(model, VideoBaseModel) and model.__module__.startswith("basicsr."):
-        MODEL_REGISTRY._obj_map[name] = type(
-            name, (AnyDeviceValidation, PortableModel, model), {"__doc__": model.__doc__}
-        )
+    if model.__module__.startswith("basicsr."):
+        portable = (AnyDeviceValidation, PortableModel) if issubclass(model, VideoBaseModel) else (PortableModel,)
+        MODEL_REGISTRY._obj_map[name] = type(name, (*portable, model), {"__doc__": model.__doc__})
