@@ -1,0 +1,284 @@
+"""Are trainings exact whatever interrupts them? Tiny trainings of every kind are killed, damaged and given NaN.
+
+    python benchmarks/training_reliability.py kills damage nan processes mutations
+
+Prints a line for each case and a summary; exits with 1 if anything is not as expected. ``mutations`` also takes
+``--count``. The trainings are those of tests/tiny_trainings.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import torch
+import yaml
+from forked import Forked, run
+from tiny_trainings import KINDS, same_weights, write, write_training
+
+from gpemsr.compat import importable_basicsr
+from gpemsr.losses.affinity_loss import AffinityLoss
+from gpemsr.losses.code_loss import CodeLoss
+
+with importable_basicsr():
+    from basicsr.losses.basic_loss import L1Loss
+
+RESULTS: Counter[str] = Counter()
+ROOT = Path(tempfile.mkdtemp(prefix="reliability-"))
+
+
+def report(case: str, good: bool, text: str = "") -> None:
+    """Count and print one case."""
+    RESULTS[f"{case.split()[0]} {'as expected' if good else 'WRONG'}"] += 1
+    if not good or not case.startswith("mutation"):
+        print(f"{'ok   ' if good else 'WRONG'} {case} {text}", flush=True)
+
+
+def models(folder: Path, kind: str) -> Path:
+    """Folder of the networks of a training."""
+    return folder / "experiments" / kind / "models"
+
+
+def same(whole: Path, cut: Path, kind: str) -> bool:
+    """Whether the final networks of two trainings hold the same bits."""
+    files = list(models(whole, kind).glob("net_*_latest.pth"))
+    return bool(files) and all(same_weights(path, models(cut, kind) / path.name) for path in files)
+
+
+def kills(_: argparse.Namespace) -> None:
+    """Five times SIGKILL, and five times SIGTERM, at random moments of 20 iterations."""
+    rng = random.Random(0)
+    for kind in KINDS:
+        for workers in (0, 2):
+            whole = ROOT / f"whole_{kind}_{workers}"
+            file = write_training(kind, whole, 20, 3, num_worker_per_gpu=workers).name
+            start = time.monotonic()
+            code, _text = run(whole, file)
+            took = time.monotonic() - start
+            assert code == 0, _text
+            for number in (signal.SIGKILL, signal.SIGTERM):
+                cut = ROOT / f"cut_{kind}_{workers}_{number}"
+                write_training(kind, cut, 20, 3, num_worker_per_gpu=workers)
+                output, codes = "", []
+                for _cut in range(5):
+                    training = Forked(cut, file, *(["--auto_resume"] if codes else []))
+                    time.sleep(rng.uniform(0.3, 0.6) * took)
+                    training.kill(number)
+                    codes.append(training.wait())
+                    output += training.output
+                code, last = run(cut, file, "--auto_resume")
+                good = code == 0 and same(whole, cut, kind) and "Traceback" not in output + last
+                resumed = re.findall(r"Resuming training from epoch: \d+, iter: (\d+)", output + last)
+                report(f"kills {kind}, {workers} workers, {number.name}", good, f"{codes}, resumed at {resumed}")
+
+
+def damage(_: argparse.Namespace) -> None:
+    """The newest checkpoint truncated at 20 lengths, with one bit flipped at 200 places, noise, and absent."""
+    rng = random.Random(0)
+    folder = ROOT / "damage"
+    write_training("segmenter", folder, 6, 3)
+    assert run(folder, "segmenter.yml")[0] == 0
+    kept = ROOT / "kept"
+    shutil.copytree(folder / "experiments", kept)
+    for name in ("segmenter/models/net_g_6.pth", "segmenter/training_states/6.state"):
+        content = (kept / name).read_bytes()
+        cases: list[tuple[str, bytes | None]] = [("deleted", None), ("noise", rng.randbytes(len(content)))]
+        cases += [(f"truncated to {n}", content[:n]) for n in (rng.randrange(len(content)) for _ in range(20))]
+        for _flip in range(200):
+            flipped = bytearray(content)
+            flipped[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+            cases.append(("flipped", bytes(flipped)))
+        for case, damaged in cases:
+            shutil.rmtree(folder / "experiments")
+            shutil.copytree(kept, folder / "experiments")
+            path = folder / "experiments" / name
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            code, output = run(folder, "segmenter.yml", "--auto_resume")
+            skipped = "iter: 3." in output
+            whole = all(
+                same_weights(p, models(folder, "segmenter") / p.name) for p in (kept / "segmenter/models").glob("*")
+            )
+            good = code == 0 and whole and "Traceback" not in output and (skipped or case == "flipped")
+            said = "skipped: " in output or (damaged is None and name.endswith("state"))
+            kind = f"damage {'skipped' if skipped else 'harmless'} {case.split()[0]} {Path(name).suffix}"
+            RESULTS[f"{kind} {'ok' if good and (said or not skipped) else 'WRONG'}"] += 1
+            if not good:
+                print("WRONG", kind, output[-1500:], flush=True)
+
+
+def broken(loss: type, iteration: int, last: float) -> Callable[[], None]:
+    """Let a loss be NaN in some iterations of the process that calls this."""
+    forward, calls = loss.forward, iter(range(1, 10**6))
+
+    def with_nan(self: Any, *arguments: Any, **options: Any) -> torch.Tensor:
+        value = forward(self, *arguments, **options)
+        return value * float("nan") if iteration <= next(calls) <= last else value
+
+    return lambda: setattr(loss, "forward", with_nan)
+
+
+def nan(_: argparse.Namespace) -> None:
+    """A loss, or the input, that is NaN at iteration 15 of 40, once and from then on."""
+    losses = {"stage2": CodeLoss, "segmenter": AffinityLoss}
+    for kind in KINDS:
+        for last in (15, 10**6):
+            for where in ("loss", "input"):
+                folder = ROOT / f"nan_{kind}_{last}_{where}"
+                file = write_training(kind, folder, 40, 10).name
+                prepare = broken(losses.get(kind, L1Loss), 15, last) if where == "loss" else nan_input(15, last)
+                code, output = run(folder, file, prepare=prepare)
+                saved = [torch.load(path, weights_only=True) for path in models(folder, kind).glob("*.pth")]
+                finite = all(
+                    v.isfinite().all()
+                    for file in saved
+                    for key in file
+                    if key != "metadata"
+                    for v in file[key].values()
+                )
+                expected = 0 if last == 15 else 1
+                good = code == expected and finite and "Traceback" not in output
+                report(
+                    f"nan {kind}, {where}, {'once' if last == 15 else 'for ever'}", good, output.splitlines()[-1][:150]
+                )
+
+
+def nan_input(iteration: int, last: float) -> Callable[[], None]:
+    """Let batches be NaN in some iterations."""
+    from gpemsr.models.portable import PortableModel
+
+    feed, calls = PortableModel._feed_data, iter(range(1, 10**6))
+
+    def with_nan(self: Any, inner: Callable, data: dict) -> None:
+        if iteration <= next(calls) <= last:
+            data = {k: v * float("nan") if torch.is_tensor(v) and v.is_floating_point() else v for k, v in data.items()}
+        feed(self, inner, data)
+
+    return lambda: setattr(PortableModel, "_feed_data", with_nan)
+
+
+def processes(_: argparse.Namespace) -> None:
+    """First losses of two processes with one section each, and of one process with two."""
+    for kind in KINDS:
+        found = []
+        for count in (1, 2):
+            folder = ROOT / f"processes_{kind}_{count}"
+            file = write_training(kind, folder, 1, 3, batch_size_per_gpu=2 // count).name
+            torchrun = ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"] if count == 2 else []
+            line = [sys.executable, "-m", *torchrun, "gpemsr.cli.train", "-opt", file]
+            line += ["--launcher", "pytorch"] if count == 2 else []
+            done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr[-3000:]
+            log = next((folder / "experiments" / kind).glob("*.log")).read_text()
+            first = next(text for text in log.splitlines() if "iter:       1," in text)
+            found.append({name: float(value) for name, value in re.findall(r"(l_\w+): (\S+)", first)})
+        one, two = found
+        worst = max(abs(one[name] - two[name]) / max(abs(one[name]), 1e-12) for name in one)
+        report(f"processes {kind}", worst <= 1e-4, f"{one} {two}: largest relative difference {worst:.1e}")
+
+
+def mutations(args: argparse.Namespace) -> None:
+    """Option files with random changes through ``--check``; those accepted are trained for 2 iterations."""
+    rng = random.Random(args.seed)
+    folders = {}
+    for kind in KINDS:
+        folders[kind] = ROOT / f"mutations_{kind}"
+        write_training(kind, folders[kind], 2, 1)
+    values = [
+        None,
+        True,
+        0,
+        1,
+        -1,
+        2,
+        3,
+        10**12,
+        0.5,
+        -0.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "../x",
+        [],
+        [1],
+        {},
+        {"a": 1},
+    ]
+    for number in range(args.count):
+        kind = rng.choice(KINDS)
+        options = yaml.safe_load((folders[kind] / f"{kind}.yml").read_text())
+        changed = []
+        for _change in range(rng.choice((1, 1, 2))):
+            section, key = rng.choice(list(places(options)))
+            action = rng.choice(("set", "set", "set", "delete", "rename", "scale"))
+            value = section.get(key)
+            changed.append(f"{action} {key}")
+            if action == "delete":
+                section.pop(key, None)
+            elif action == "rename":
+                section[f"{key}x"] = section.pop(key, None)
+            elif action == "scale" and isinstance(value, int | float):
+                section[key] = type(value)(value * rng.choice((0, 2, 3, 10, 1000)))
+            else:
+                section[key] = rng.choice(values)
+                changed[-1] += f"={section[key]}"
+        write(folders[kind] / "mutated.yml", options)
+        shutil.rmtree(folders[kind] / "experiments", ignore_errors=True)
+        start = time.monotonic()
+        try:
+            training = Forked(folders[kind], "mutated.yml", "--check")
+            code = training.wait(20)
+            output = training.output
+            lines = [text for text in output.splitlines() if text.startswith("error: ")]
+            good = code in (0, 2) and (code == 0 or len(lines) == 1)
+            if code == 0:
+                shorter = (
+                    []
+                    if (options.get("train") or {}).get("total_iter", 9) <= 2
+                    else ["--force_yml", "train:total_iter=2"]
+                )
+                training = Forked(folders[kind], "mutated.yml", *shorter)
+                code = training.wait(20)
+                output = training.output
+                RESULTS[f"mutations trained, exit code {code}"] += 1
+                good = code in (0, 1, 2)
+            good = good and "Traceback" not in output
+        except TimeoutError as error:
+            good, output = False, f"more than 20 s: {error}"
+        took = time.monotonic() - start
+        report(f"mutation {number} {kind}: {'; '.join(changed)}", good, f"{took:.1f} s {output[-1200:]}")
+
+
+def places(value: Any) -> Any:
+    """(Mapping, key) of every key at any depth."""
+    for key in list(value):
+        yield value, key
+        if isinstance(value[key], dict):
+            yield from places(value[key])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = {"kills": kills, "damage": damage, "nan": nan, "processes": processes, "mutations": mutations}
+    parser.add_argument("parts", nargs="+", choices=parts)
+    parser.add_argument("--count", type=int, default=1000, help="mutations (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the mutations (default 0)")
+    arguments = parser.parse_args()
+    for part in arguments.parts:
+        parts[part](arguments)
+    shutil.rmtree(ROOT)
+    print(*(f"{count:5d} {what}" for what, count in sorted(RESULTS.items())), sep="\n")
+    sys.exit(any("WRONG" in what for what in RESULTS))
