@@ -118,7 +118,7 @@ def _load(text: str) -> Any:
     """YAML data that is a tree of at most ``MOST_VALUES`` values. Raises yaml.YAMLError."""
     try:
         loaded = yaml.load(text, Loader=OptionLoader)
-        _count(loaded, {}, ())
+        _count(loaded, {})
     except RecursionError:
         raise yaml.YAMLError("nested without end") from None
     except ValueError as error:  # such as a date that is none, or a number of thousands of digits
@@ -126,15 +126,13 @@ def _load(text: str) -> Any:
     return loaded
 
 
-def _count(value: Any, counted: dict[int, int], within: tuple[int, ...]) -> int:
-    """Values in ``value``, those behind each alias counted again. Raises yaml.YAMLError if it holds itself."""
+def _count(value: Any, counted: dict[int, int]) -> int:
+    """Values in ``value``, those behind each alias counted again. Raises yaml.YAMLError for too many."""
     if not isinstance(value, dict | list):
         return 1
-    if id(value) in within:
-        raise yaml.YAMLError("an alias inside its own anchor")
     if id(value) not in counted:
         inner = value.values() if isinstance(value, dict) else value
-        counted[id(value)] = 1 + sum(_count(each, counted, (*within, id(value))) for each in inner)
+        counted[id(value)] = 1 + sum(_count(each, counted) for each in inner)
     if counted[id(value)] > MOST_VALUES:
         raise yaml.YAMLError(f"more than {MOST_VALUES} values")
     return counted[id(value)]
