@@ -28,10 +28,10 @@ import torch
 from measuring import Table, paper_network, paper_options, processor
 
 from gpemsr import compat, register
+from gpemsr.archs.blocks import lay_out
 from gpemsr.archs.precision import in_precision
 from gpemsr.benchmark.cost import count_macs
 from gpemsr.benchmark.row import one_section
-from gpemsr.models.stage_base import lay_out
 
 SIZES = {8: 128, 16: 64}
 COMPILE_AT_LEAST = 25  # seconds that must be left for it

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gpemsr import register
+from gpemsr.benchmark.cost import peak_memory
 from gpemsr.options.read import read_options, to_plain
 
 OPTIONS = Path(__file__).parents[1] / "options"
@@ -70,15 +74,37 @@ class Table:
                 file.write(line + "\n")
 
 
-def interleaved(
-    calls: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float] = time.process_time
-) -> dict[str, float]:
-    """Median seconds of each call, by default of the CPU; the calls take turns, after one round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+@dataclass(frozen=True)
+class Taken:
+    """Median seconds of a call, of the CPU and of the clock on the wall."""
+
+    cpu: float
+    wall: float
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Taken]:
+    """What each call takes; they take turns, ``rounds`` times, after one round that does not count."""
+    clocks = (time.process_time, time.perf_counter)
+    seconds: dict[str, list[list[float]]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
-            start = clock()
+            start = [clock() for clock in clocks]
             call()
             if number:
-                seconds[name].append(clock() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                seconds[name].append([clock() - begun for clock, begun in zip(clocks, start, strict=True)])
+    return {name: Taken(*map(statistics.median, zip(*values, strict=True))) for name, values in seconds.items()}
+
+
+def peak_of(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> float:
+    """Memory (GB) above the start that the call returned by ``prepare(*arguments)`` takes, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_grown, prepare, arguments).result()
+
+
+def _grown(prepare: Callable[..., Callable[[], Any]], arguments: tuple) -> float:
+    torch.set_num_threads(1)
+    call = prepare(*arguments)
+    before = peak_memory(torch.device("cpu"))
+    call()
+    return (peak_memory(torch.device("cpu")) - before) / 1e9
