@@ -31,7 +31,7 @@ def sections_of(data: Path | None) -> np.ndarray:
     if data is None:
         return np.stack([image for image, _ in phantom_sections((8, 256, 256), (40.0, 4.0, 4.0))]) / np.float32(255)
     with open_volume(data) as volume:
-        sections = np.stack([volume[i] for i in range(min(16, volume.shape[0]))])
+        sections = volume.read(range(min(16, volume.shape[0])))
     return sections / np.float32(np.iinfo(sections.dtype).max)
 
 

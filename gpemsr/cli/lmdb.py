@@ -61,9 +61,9 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--tile",
         type=int,
-        default=128,
+        default=256,
         metavar="N",
-        help="store sections with a side longer than N as tiles of N (default 128; 0: never)",
+        help="store sections with a side longer than N as tiles of N (default 256; 0: never)",
     )
     parse.add_argument(
         "--missing-sections",

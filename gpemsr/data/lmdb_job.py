@@ -55,7 +55,7 @@ class LmdbJob:
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)
     crop: tuple[Range, Range, Range] = ((None, None), (None, None), (None, None))
     every: int = 1
-    tile: int | None = 128
+    tile: int | None = 256
     missing: list[int] = field(default_factory=list)
     grey_range: str | GreyRange | None = None
     overwrite: bool = False

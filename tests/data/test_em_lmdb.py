@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.data import em_lmdb
 from gpemsr.data.em_lmdb import LmdbWriter, verify
 from gpemsr.data.section_store import open_section_store
 from gpemsr.errors import InputError
@@ -56,9 +57,16 @@ def test_basicsr_reads_it(tmp_path, tile):
         np.testing.assert_array_equal(images["cell/00000002/0001_0001"], STACK[2, 32:, 32:])
 
 
+def test_compressed_lmdbs_of_earlier_versions_are_verified(tmp_path, monkeypatch):
+    monkeypatch.setattr(em_lmdb, "COMPRESS_LEVEL", 1)
+    path = make(tmp_path / "a.lmdb")
+    monkeypatch.undo()
+    assert verify(path).sections == len(STACK)
+
+
 def test_meta_info_has_basicsr_lines(tmp_path):
     path = make(tmp_path / "a.lmdb")
-    assert (path / "meta_info.txt").read_text().splitlines()[0] == "cell/00000000.png (40,50,1) 1"
+    assert (path / "meta_info.txt").read_text().splitlines()[0] == "cell/00000000.png (40,50,1) 0"
 
 
 def test_volume_json_says_what_is_stored(tmp_path):
