@@ -16,7 +16,6 @@ from typing import Any
 import torch
 
 from gpemsr import register
-from gpemsr.benchmark.cost import peak_memory
 from gpemsr.options.read import read_options, to_plain
 
 OPTIONS = Path(__file__).parents[1] / "options"
@@ -105,6 +104,12 @@ def peak_of(prepare: Callable[..., Callable[[], Any]], *arguments: Any) -> float
 def _grown(prepare: Callable[..., Callable[[], Any]], arguments: tuple) -> float:
     torch.set_num_threads(1)
     call = prepare(*arguments)
-    before = peak_memory(torch.device("cpu"))
+    before = _most_resident()
     call()
-    return (peak_memory(torch.device("cpu")) - before) / 1e9
+    return _most_resident() - before
+
+
+def _most_resident() -> float:
+    """GB that were resident at most since this process was started; Linux alone tells."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e9
