@@ -279,6 +279,13 @@ def test_benchmark(shell):
     run_page(shell, "benchmark.md")
 
 
+def test_trust(shell):
+    run_page(shell, "trust.md")
+    layers = {path.name for path in Path("expected.zarr/trust").iterdir() if path.is_dir()}
+    assert layers == {"residual", "disagreement", "expected_error"} and Path("expected.zarr.trust.png").is_file()
+    assert Path("cell.png").is_file()
+
+
 def test_volumes(shell):
     run_page(shell, "volumes.md")
     (page,) = (page for page in PAGES if page.name == "volumes.md")
@@ -295,7 +302,7 @@ def test_volumes(shell):
 
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark", "volumes")
+    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark", "volumes", "trust")
     run_here = {f"{name}.md" for name in names}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 
