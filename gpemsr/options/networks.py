@@ -35,7 +35,11 @@ def check_positive(options: SimpleNamespace, *keys: str) -> None:
 
 def check_widths(channels: list[int], divisor: int, key: str, length: int) -> None:
     """Raise ValueError unless ``channels`` has ``length`` widths that GroupNorm can split into ``divisor`` groups."""
-    if len(channels) != length or any(not isinstance(c, int) or c <= 0 or c % divisor for c in channels):
+    if (
+        not isinstance(channels, list | tuple)
+        or len(channels) != length
+        or any(not isinstance(c, int) or c <= 0 or c % divisor for c in channels)
+    ):
         groups = f", each a positive multiple of norm_groups={divisor}" if divisor > 1 else ", each positive"
         raise ValueError(f"{key}={channels}: {length} widths{groups}")
 

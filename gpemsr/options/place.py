@@ -142,6 +142,11 @@ def check_own(check: Callable[[], Result], place: Place) -> Result:
     except ValueError as error:
         text = " ".join(str(error).split())
         raise InputError(f"{place.file}: {place.key + '.' if place.key else ''}{text}") from None
+    except (TypeError, AttributeError, ArithmeticError, LookupError) as error:  # inside a section that has no schema
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"{place.file}: {place.key or 'the file'}: values of other types are expected ({text})"
+        ) from None
 
 
 def check_registered(registry: Any, name: object, place: Place) -> Any:

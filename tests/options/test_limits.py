@@ -33,6 +33,7 @@ def options(tmp_path_factory) -> dict:
         ("network_g:num_codes=1000000000", "network_g.num_codes=1000000000: at most 8192 is expected"),
         ("network_g:channels=[8192, 8192, 8192, 8192, 8192]", 'network_g="VQGAN": '),
         ("datasets:train:num_worker_per_gpu=100000", "datasets.train.num_worker_per_gpu=100000: "),
+        ("network_g:channels=null", "network_g.channels=null: a list is expected"),
         ("path:resume_state=/", 'path.resume_state="/": a file, not a folder, is expected'),
         ("logger:wandb={project: em}", "logger.use_tb_logger=false: true is expected with logger.wandb"),
         ("logger:keep_best={metric: psnrr}", 'logger.keep_best.metric="psnrr": psnr or perplexity or codes_used'),
