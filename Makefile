@@ -1,3 +1,4 @@
+# make try [DATA=stack.tif]              super-resolve a small stack with the network that comes with the package
 # make demo [DATA=stack.tif] [SCALE=8]   train the three stages on a small stack and super-resolve its last sections
 # make test                              lint, types and tests
 # make lint                              lint and types only
@@ -15,8 +16,11 @@ INSTALLED := .venv/installed
 DOCS := .venv/docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test dist docs benchmark lint format venv clean always
+.PHONY: try demo test dist docs benchmark lint format venv clean always
 .DELETE_ON_ERROR:
+
+try: $(INSTALLED)
+	$(BIN)/gpemsr-demo --weights fib25-x8 --out try $(if $(DATA),--data "$(DATA)")
 
 demo: $(INSTALLED)
 	$(BIN)/gpemsr-demo --scale $(SCALE) $(if $(DATA),--data "$(DATA)")

@@ -4,8 +4,8 @@ r"""How much could the prior give? Stage III from scratch without it, with predi
         --prior experiments/shipped_stage2_x8/models/net_g_latest.pth --out runs/oracle
 
 The network of ``options/cpu_hour/stage3_x8.yml``, its loss and its optimiser, on windows of five HR sections and LR
-made of them (bicubic). With the codes of all five HR sections, which nobody has who needs super-resolution, the gain
-over no prior is the most that any indexer could reach. PSNR is of 8-bit images of the test sections, averaged weights.
+made of them (bicubic). With the codes of all five HR sections, which nobody has who needs them, the gain over no
+prior is the most that any indexer could reach. PSNR is of 8-bit images of the test sections, averaged weights.
 Prints a table; finished runs are not repeated.
 """
 

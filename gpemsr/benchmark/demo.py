@@ -1,10 +1,14 @@
-"""The demo: a stack -> LMDBs -> three stages -> its held-back sections super-resolved, scored and pictured."""
+"""The demo: a stack -> LMDBs -> three stages -> its held-back sections super-resolved, scored and pictured.
+
+With a trained network there is no training.
+"""
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +21,6 @@ from gpemsr.archs.precision import Precision
 from gpemsr.benchmark.held_back import SectionResult, held_back_sections
 from gpemsr.benchmark.panels import most_detailed, panel_grid, scale_bar, show_with_zoom
 from gpemsr.benchmark.training_run import train
-from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import VolumeInfo, open_section_store
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
@@ -28,19 +31,23 @@ from gpemsr.files import replaced
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.options.read import read_options, to_plain
 from gpemsr.phantom.stack import phantom_sections
+from gpemsr.volume.network import load_network
 
-PHANTOM_SHAPE, PHANTOM_VOXEL_SIZE = (40, 384, 384), (40.0, 4.0, 4.0)
+PHANTOM_SHAPE = (40, 384, 384)
+LIKE_TEM: dict[str, Any] = {"voxel_size": (40.0, 4.0, 4.0)}
+LIKE_FIB_SEM: dict[str, Any] = {"voxel_size": (40.0, 10.0, 10.0), "blur": 6, "dose": 250, "jitter": 0.5, "drift": 0.3}
 MAX_SECTIONS = 64
 MAX_SIDE = 1024
 HELD_BACK = 0.2
 MIN_SECTIONS = 10
 MIN_SIDE = 64  # HR pixels, where the training crops are smaller
+SPLITS = {"training on": "train", "held back": "test"}
 COLUMNS = ("psnr_bicubic", "psnr", "ssim_bicubic", "ssim", "index_accuracy")
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What to train on and how.
+    """What to train on and how, or what to try a trained network on.
 
     Attributes:
         out: folder of all results.
@@ -52,6 +59,7 @@ class Demo:
         every: take every k-th section.
         note: a line for the picture.
         precision: what the trained network computes in.
+        weights: checkpoint of a trained network of this scale, that names its options; None to train one.
     """
 
     out: Path
@@ -63,10 +71,13 @@ class Demo:
     every: int = 1
     note: str | None = None
     precision: Precision = "fp32"
+    weights: Path | None = None
 
     @property
     def stages(self) -> list[str]:
-        """Names of the option files."""
+        """Names of the option files of what is trained."""
+        if self.weights:
+            return []
         return ["stage1", f"stage2_x{self.scale}", f"stage3_x{self.scale}"]
 
     def check(self) -> int:
@@ -75,7 +86,7 @@ class Demo:
         Raises:
             InputError: an option file is absent, or one that the demo cannot work with.
         """
-        crops = [MIN_SIDE]
+        crops, perceptual = [MIN_SIDE], "vqgan"
         for name in self.stages:
             file = self.options / f"{name}.yml"
             if not file.is_file():
@@ -103,7 +114,8 @@ class Demo:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--out {self.out}: the folder cannot be created ({error.strerror})") from None
-        data = self.data or write_phantom(self.out / "data" / "phantom.tif")
+        look = LIKE_FIB_SEM if self.weights else LIKE_TEM  # shipped networks know the former
+        data = self.data or write_phantom(self.out / "data" / "phantom.tif", **look)
         with open_volume(data, self.dataset, self.voxel_size, on_missing="replace") as volume:
             numbers = [volume.numbers[i] for i in range(0, volume.shape[0], self.every)][:MAX_SECTIONS]
             height, width = volume.shape[1:]
@@ -113,21 +125,23 @@ class Demo:
                     f"expected at least {MIN_SECTIONS} of {side} x {side}"
                 )
             held_back = max(2, round(HELD_BACK * len(numbers)))
-            parts = {"train": numbers[:-held_back], "test": numbers[-held_back:]}
+            parts = {"held back": numbers[-held_back:]}
+            if not self.weights:
+                parts = {"training on": numbers[:-held_back], **parts}
             y, x = middle(height), middle(width)
             job = LmdbJob(
                 out=self.out / "data",
                 name="demo",
                 volume="demo",
                 scales=[self.scale],
-                splits={name: (part[0], part[-1]) for name, part in parts.items()},
+                splits={SPLITS[name]: (part[0], part[-1]) for name, part in parts.items()},
                 crop=((None, None), y, x),
                 every=self.every,
                 overwrite=True,
             )
             make_lmdbs(volume, job)
-        train_part, test_part = (f"{part[0]}-{part[-1]}" for part in parts.values())
-        return f"{data}: training on sections {train_part}, held back {test_part}, y {y[0]}:{y[1]}, x {x[0]}:{x[1]}"
+        used = ", ".join(f"{name} sections {part[0]}-{part[-1]}" for name, part in parts.items())
+        return f"{data}: {used}, y {y[0]}:{y[1]}, x {x[0]}:{x[1]}"
 
     def train(self) -> dict[str, float]:
         """Train the three stages; seconds of each."""
@@ -170,25 +184,31 @@ class Demo:
     def _trained(self) -> tuple[GPEMSR, SectionWindowTestDataset, VolumeInfo]:
         """The trained network, the held-back sections, and what their data set says of them."""
         register()
-        from basicsr.archs import build_network
         from basicsr.data import build_dataset
 
-        name = self.stages[-1]
-        options = yaml.safe_load((self.out / "options" / f"{name}.yml").read_text())
-        net = build_network(options["network_g"])
-        weights = self.out / "experiments" / name / "models" / "net_g_latest.pth"
-        net.load_state_dict(load_network_state(str(weights), "params_ema"))
-        val = options["datasets"]["val"]
-        roots = {key: str(self.out / val[key]) for key in ("dataroot_gt", "dataroot_lq")}
-        dataset = build_dataset({**val, **roots, "scale": self.scale, "phase": "val"})
+        device, file, weights = "cuda" if torch.cuda.is_available() else "cpu", None, self.weights
+        if weights is None:
+            name = self.stages[-1]
+            file = str(self.out / "options" / f"{name}.yml")
+            weights = self.out / "experiments" / name / "models" / "net_g_latest.pth"
+        net = load_network(file, str(weights), device)
+        if not isinstance(net, GPEMSR) or net.prior.vqgan.encoder is None:
+            raise InputError(f"{weights}: expected GPEMSR with perceptual: vqgan, as the demo scores the codes")
+        roots = {key: str(self.out / "data" / f"demo_test_{part}.lmdb") for key, part in self._roots.items()}
+        section = {"name": "test", "type": "SectionWindowTestDataset", "phase": "val", "io_backend": {"type": "lmdb"}}
+        dataset = build_dataset({**section, **roots, "num_frame": net.num_frame, "scale": self.scale})
         (info,) = open_section_store(roots["dataroot_gt"], "lmdb").volumes.values()
-        return net.eval().to("cuda" if torch.cuda.is_available() else "cpu"), dataset, info
+        return net, dataset, info
+
+    @property
+    def _roots(self) -> dict[str, str]:
+        return {"dataroot_gt": "hr", "dataroot_lq": f"lr_x{self.scale}"}
 
 
-def write_phantom(path: Path) -> Path:
+def write_phantom(path: Path, voxel_size: tuple[float, float, float], **look: float) -> Path:
     """Write the synthetic stack of the demo as TIFF; returns its path."""
-    with TiffStackWriter(path, PHANTOM_SHAPE, np.uint8, PHANTOM_VOXEL_SIZE) as stack:
-        sections = phantom_sections(PHANTOM_SHAPE, PHANTOM_VOXEL_SIZE)
+    with TiffStackWriter(path, PHANTOM_SHAPE, np.uint8, voxel_size) as stack:
+        sections = phantom_sections(PHANTOM_SHAPE, voxel_size, **look)
         for image, _ in tqdm(sections, total=PHANTOM_SHAPE[0], unit="section", desc="phantom", disable=None):
             stack.write(image)
     return path
@@ -219,9 +239,16 @@ def report(rows: list[list], usage: CodebookUsage, seconds: dict[str, float]) ->
     lines += ["|---|---|---|---|---|---|"]
     lines += [f"| {name} | {b:.2f} | {p:.2f} | {sb:.4f} | {s:.4f} | {a:.1%} |" for name, b, p, sb, s, a in rows]
     used = f"{int((usage.counts > 0).sum())} of {len(usage.counts)} codes used"
-    lines += ["", f"Codebook: {used} on the held-back sections, perplexity {usage.perplexity().item():.1f}.", ""]
+    lines += ["", f"Codebook: {used} on the held-back sections, perplexity {usage.perplexity().item():.1f}."]
+    if not seconds:
+        return "\n".join(lines) + "\n"
     times = {**seconds, "together": sum(seconds.values())}
-    lines += ["| stage | time |", "|---|---|", *(f"| {name} | {value / 60:.1f} min |" for name, value in times.items())]
+    lines += [
+        "",
+        "| stage | time |",
+        "|---|---|",
+        *(f"| {name} | {value / 60:.1f} min |" for name, value in times.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

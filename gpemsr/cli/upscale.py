@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpemsr.checkpoints.shipped import SHIPPED, weights_file
 from gpemsr.cli import new_parser
 from gpemsr.cli.lmdb import parse_crop
 from gpemsr.data.degradations import LINEAR
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("input", help="LR volume: TIFF, folder of section images, HDF5, Zarr, OME-Zarr")
     parse.add_argument("output", help="volume to make: .zarr (OME-Zarr), .tif, .ome.tif or .h5")
-    parse.add_argument("--weights", metavar="FILE", help="checkpoint of the network")
+    parse.add_argument("--weights", metavar="FILE", help=f"checkpoint, or one of {', '.join(SHIPPED)}")
     parse.add_argument("-opt", metavar="FILE", help="option file with network_g, if the checkpoint does not say")
     parse.add_argument("--dataset", help="data set in an HDF5 or Zarr file")
     parse.add_argument("--level", type=int, metavar="N", help="level of an OME-Zarr image (default: the finest)")
@@ -112,7 +113,7 @@ def read_job(arguments: argparse.Namespace):
     return Job(
         source=arguments.input,
         output=arguments.output.rstrip("/"),
-        weights=arguments.weights,
+        weights=None if arguments.weights is None else str(weights_file(arguments.weights)),
         options=arguments.opt,
         dataset=arguments.dataset,
         level=arguments.level,

@@ -234,3 +234,19 @@ def test_bad_input_is_refused_before_work(tmp_path, capsys, spoil):
     message = capsys.readouterr().err
     assert says in message and message.count("\n") == 1
     assert not (tmp_path / "out" / "data").exists()
+
+
+@pytest.mark.slow
+def test_a_trained_network_gives_the_same_without_training(finished, tmp_path, capsys):
+    weights = finished / "out" / "experiments" / "stage3_x8" / "models" / "net_g_latest.pth"
+    command = ["--weights", str(weights), "--data", str(finished / "stack.tif"), "--out", str(tmp_path)]
+    assert demo.main(command) == 1
+    assert scores(tmp_path) == scores(finished / "out")
+    assert "a network trained on such sections" in capsys.readouterr().err
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_network_that_is_not_there_is_refused(tmp_path, capsys):
+    assert demo.main(["--weights", "fib26-x8", "--out", str(tmp_path / "out")]) == 2
+    assert "fib26-x8: no such file; a checkpoint is expected, or one of fib25-x8" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
