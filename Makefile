@@ -6,6 +6,7 @@
 # make dist                              build wheel and sdist into dist/, install the wheel by itself and try it
 # make docs                              build the documentation into site/; a broken link is an error
 # make benchmark EM_DATA=folder          compare networks at equal training, from the raw stacks: hours
+# make weights EM_DATA=folder            train the network that comes with the package: hours, or minutes on a GPU
 # Each first makes .venv, or updates it if requirements.lock has changed.
 
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3,$(if $(shell command -v $(p)),$(p))))
@@ -16,7 +17,7 @@ INSTALLED := .venv/installed
 DOCS := .venv/docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: try demo test dist docs benchmark lint format venv clean always
+.PHONY: try demo weights test dist docs benchmark lint format venv clean always
 .DELETE_ON_ERROR:
 
 try: $(INSTALLED)
@@ -49,6 +50,20 @@ benchmark: $(INSTALLED) $(BENCHMARKS:%=benchmark/data/.%) $(SEGMENTERS:%=experim
 	  $(BIN)/gpemsr-benchmark-train -opt options/benchmark/train_$$name.yml || worst=$$?; done; \
 	for name in $(BENCHMARKS) ablation; do \
 	  $(BIN)/gpemsr-benchmark -opt options/benchmark/$${name}_x8.yml || worst=$$?; done; exit $$worst
+
+# Raw stacks as for the benchmark, and EM_DATA/fib25_large/raw.tif.
+SHIPPED := stage1 stage2_x8 first_step_x8 stage3_x8 last_step_x8
+
+weights: $(INSTALLED)
+	@test -d "$(EM_DATA)" || { echo 'error: make weights EM_DATA=folder, with fib25_large/raw.tif and the like' >&2; exit 2; }
+	append=--overwrite; for stack in large_0 large_2 sample1_0 sample1_2; do \
+	  case $$stack in large*) stop=;; *) stop=200;; esac; \
+	  $(BIN)/gpemsr-lmdb "$(EM_DATA)/fib25_$${stack%_*}/raw.tif" --out shipped/data --name fib25_train --volume fib25_$$stack \
+	    --every 4 --crop $${stack##*_}:$$stop,:,: $$append || exit; append=--append; done
+	$(BIN)/gpemsr-lmdb "$(EM_DATA)/fib25_sample1/raw.tif" --out shipped/data --name fib25_test --every 4 --crop 200:,0:240,0:240 --overwrite
+	for name in $(SHIPPED); do $(BIN)/gpemsr-train -opt options/shipped/$$name.yml || exit; done
+	$(BIN)/gpemsr-convert experiments/shipped_last_step_x8/models/net_g_latest.pth --param-key params_ema \
+	  --out shipped/fib25-x8.safetensors --overwrite
 
 benchmark/raw: always | $(INSTALLED)
 	@test -d "$@" || test -d "$(EM_DATA)" || \
