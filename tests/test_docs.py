@@ -200,7 +200,7 @@ class Shell:
     def make(self, _, *words: str) -> None:
         done = subprocess.run(["make", "-n", *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        if words[0] == "demo":
+        if words[0] in ("demo", "try"):
             (line,) = (line for line in done.stdout.splitlines() if "gpemsr-demo" in line)
             self.check_demo(tuple(shlex.split(line)[1:]))
 
