@@ -9,7 +9,7 @@ from gpemsr.errors import InputError
 from gpemsr.files import sha256
 
 # name -> SHA-256 of gpemsr/weights/<name>.safetensors; <name>.md beside it is its model card
-SHIPPED = {"fib25-x8": ""}
+SHIPPED = {"fib25-x8": "ecf0d4b78e589b5d096602e37cabfefe82b2006ce70651ea85343be027d0f4f8"}
 
 
 def weights_file(weights: str | Path) -> Path:
@@ -23,7 +23,7 @@ def weights_file(weights: str | Path) -> Path:
         if not Path(name).expanduser().is_file():
             raise InputError(f"{name}: no such file; a checkpoint is expected, or one of {', '.join(SHIPPED)}")
         return Path(name).expanduser()
-    path = Path(str(files("gpemsr.weights"))) / f"{name}.safetensors"
+    path = Path(str(files("gpemsr"))) / "weights" / f"{name}.safetensors"
     if not path.is_file() or sha256(path) != SHIPPED[name]:
         raise InputError(f"{path}: absent or damaged; install the package again")
     return path

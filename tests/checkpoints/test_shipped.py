@@ -11,7 +11,24 @@ from gpemsr.cli import demo, phantom
 from gpemsr.errors import InputError
 
 EACH = pytest.mark.parametrize("name", SHIPPED)
-LIKE_FIB_SEM = "--shape 10 128 128 --voxel-size 40 10 10 --blur 6 --dose 250 --jitter 0.5 --drift 0.3".split()
+LIKE_FIB_SEM = [
+    "--shape",
+    "10",
+    "128",
+    "128",
+    "--voxel-size",
+    "40",
+    "10",
+    "10",
+    "--blur",
+    "6",
+    "--dose",
+    "250",
+    "--jitter",
+    "0.5",
+    "--drift",
+    "0.3",
+]
 
 
 @EACH
