@@ -10,6 +10,9 @@ import torch
 import zarr
 
 from gpemsr.data.grey_values import GreyRange
+from gpemsr.data.volumes.hdf5_writer import Hdf5Writer
+from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, ImageLevel, create_image
+from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 from gpemsr.files import sha256
 from gpemsr.volume import perform as perform_module
@@ -27,8 +30,8 @@ def contents(folder) -> dict[str, str]:
     return {str(file.relative_to(folder)): sha256(file) for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def enlarged(job, lr: np.ndarray) -> np.ndarray:
-    network, grey_range = VolumeNetwork(job.options, job.weights), GreyRange.full(lr.dtype)
+def enlarged(job, lr: np.ndarray, grey_range: GreyRange | None = None) -> np.ndarray:
+    network, grey_range = VolumeNetwork(job.options, job.weights), grey_range or GreyRange.full(lr.dtype)
     sections = torch.from_numpy(grey_range.to_unit(lr))[:, None, None, None]
     results = [network.reconstruct(network.encode_sections(section))[0, 0].numpy() for section in sections]
     return grey_range.from_unit(np.stack(results), lr.dtype)
@@ -53,8 +56,8 @@ def test_tiles_are_as_whole_sections_where_the_halo_suffices(tiled, lr):
     assert summary["seams"] == pytest.approx(1, abs=0.1)
 
 
-def test_a_network_that_learns_goes_through_tiles_in_batches(tiled, weights):
-    one, two = tiled(weights=weights), tiled(weights=weights, output="b.zarr", batch=3)
+def test_a_network_that_learns_goes_through_tiles_in_batches(tiled, lr, weights):
+    one, two = (tiled(stack=lr[:1, :20], weights=weights, output=f"{n}.zarr", batch=n) for n in (1, 2))
     super_resolve(one), super_resolve(two)
     assert np.abs(image(one).astype(int) - image(two)).max() <= 1
 
@@ -226,16 +229,38 @@ def test_out_of_memory_makes_the_batch_smaller_not_the_tile(tiled, monkeypatch):
         super_resolve(tiled(output="b.zarr"))
 
 
-@pytest.mark.parametrize("name", ["sr.tif", "sr.ome.tif", "sr.h5"])
-def test_other_formats_have_the_same_voxels_and_voxel_size(job, lr, name):
-    from gpemsr.data.volumes.reader import open_volume
-
-    made = job(output=name)
-    super_resolve(made)
-    with open_volume(made.path) as volume:
-        np.testing.assert_array_equal(volume.read(range(5)), enlarged(made, lr))
-        assert volume.voxel_size == (40, 10, 10) and volume.dtype == np.uint8
-    assert not made.folder.exists()
+@pytest.mark.parametrize(
+    ("source", "dtype", "shape"),
+    [
+        ("v.tif", "uint8", (1, 2, 3)),
+        ("v.h5", "uint16", (2, 5, 9)),
+        ("v.zarr", "int16", (3, 9, 2)),
+        ("v.zarr", "float32", (2, 3, 4)),
+    ],
+)
+def test_every_writer_keeps_what_every_reader_reads(job, tmp_path, source, dtype, shape):
+    stack = np.random.default_rng(0).integers(0, 120, shape).astype(dtype)
+    voxel_size, translation = (40.0, 8.0, 16.0), (400.0, 80.0, -160.0)
+    if source.endswith("tif"):
+        tifffile.imwrite(tmp_path / source, stack, photometric="minisblack")
+        translation = (0.0, 0.0, 0.0)
+    elif source.endswith("h5"):
+        with Hdf5Writer(tmp_path / source, shape, dtype, voxel_size, translation=translation) as writer:
+            for section in stack:
+                writer.write(section)
+    else:
+        layout = ImageLayout(shape, dtype, voxel_size, translation, shape, shape)
+        create_image(tmp_path / source, layout, source, {})
+        ImageLevel(tmp_path / source, layout, 0).write((0, 0, 0), stack)
+    for output in ("sr.zarr", "sr.tif", "sr.ome.tif", "sr.h5"):
+        made = job(source=source, output=output, voxel_size=voxel_size, grey_range=(0.0, 120.0))
+        super_resolve(made)
+        with open_volume(made.path) as volume:
+            np.testing.assert_array_equal(volume.read(range(shape[0])), enlarged(made, stack, GreyRange(0, 120)))
+            assert volume.dtype == dtype
+            assert volume.voxel_size == pytest.approx((40, 1, 2))
+            if not output.endswith("tif"):
+                assert volume.translation == pytest.approx((translation[0], translation[1] - 3.5, translation[2] - 7))
 
 
 def test_a_level_of_a_pyramid_is_the_one_that_is_read(job, lr, tmp_path):
