@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .DELETE_ON_ERROR:
 
 try: $(INSTALLED)
-	$(BIN)/gpemsr-demo --weights fib25-x8 --out try $(if $(DATA),--data "$(DATA)")
+	$(BIN)/gpemsr-demo --weights fib25-x8 --consistent --out try $(if $(DATA),--data "$(DATA)")
 
 demo: $(INSTALLED)
 	$(BIN)/gpemsr-demo --scale $(SCALE) $(if $(DATA),--data "$(DATA)")

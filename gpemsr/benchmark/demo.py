@@ -59,6 +59,7 @@ class Demo:
         every: take every k-th section.
         note: a line for the picture.
         precision: what the trained network computes in.
+        consistent: give images that, degraded, are the LR sections.
         weights: checkpoint of a trained network of this scale, that names its options; None to train one.
     """
 
@@ -71,6 +72,7 @@ class Demo:
     every: int = 1
     note: str | None = None
     precision: Precision = "fp32"
+    consistent: bool = False
     weights: Path | None = None
 
     @property
@@ -162,7 +164,8 @@ class Demo:
         """
         net, dataset, info = self._trained()
         usage = CodebookUsage(net.prior.vqgan.codebook.embedding.num_embeddings, 10**9, next(net.parameters()).device)
-        sections, results = held_back_sections(net, dataset, usage, self.precision), []
+        kind = LmdbJob.degradation if self.consistent else None
+        sections, results = held_back_sections(net, dataset, usage, self.precision, kind), []
         shape = (len(dataset), info.height, info.width)
         with TiffStackWriter(self.out / "sr.tif", shape, info.dtype, info.voxel_size) as stack:
             for result in tqdm(sections, "super-resolve", len(dataset), unit="section", disable=None):

@@ -12,12 +12,14 @@ import torch
 from gpemsr.archs.baselines_arch import Bicubic
 from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.archs.precision import Precision, in_precision
+from gpemsr.data.degradations import Kind
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.section_sampling import section_key
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.metrics.blank import is_blank
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.metrics.psnr_ssim import psnr_ssim
+from gpemsr.volume.consistent import consistent
 from gpemsr.volume.section_loop import encoded_windows
 
 
@@ -42,7 +44,11 @@ class SectionResult:
 
 @torch.no_grad()
 def held_back_sections(
-    net: GPEMSR, dataset: SectionWindowTestDataset, usage: CodebookUsage, precision: Precision = "fp32"
+    net: GPEMSR,
+    dataset: SectionWindowTestDataset,
+    usage: CodebookUsage,
+    precision: Precision = "fp32",
+    consistent_with: Kind | None = None,
 ) -> Iterator[SectionResult]:
     """Each section of a test data set, super-resolved and scored.
 
@@ -51,6 +57,7 @@ def held_back_sections(
         dataset: with HR sections.
         usage: counts the codes that stage I gives the HR sections; on the network's device.
         precision: what the network computes in.
+        consistent_with: how LR was made, to make the images consistent with it; None to leave them.
     """
     bicubic, device = Bicubic(net.scale), usage.counts.device
     network = in_precision(net, precision, device)
@@ -63,6 +70,8 @@ def held_back_sections(
             usage.update(codes)
             results = (network.reconstruct(window), bicubic(lq[None]))
             sr, interpolated = (result[0, 0].clamp(0, 1).cpu().numpy() for result in results)
+            if consistent_with:
+                sr = consistent(sr, lq[0].numpy(), net.scale, consistent_with)
             scores = {"index_accuracy": (predicted == codes).float().mean().item()}
             for suffix, image in (("", sr), ("_bicubic", interpolated)):
                 found = psnr_ssim(eight_bits(image), eight_bits(gt[0].numpy()))

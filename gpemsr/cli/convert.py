@@ -117,3 +117,7 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
     if options is None:
         raise InputError("does not say what network it is of; the option file of its training is expected as --options")
     return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

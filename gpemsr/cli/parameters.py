@@ -64,3 +64,7 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
     check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

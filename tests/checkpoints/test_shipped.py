@@ -43,7 +43,7 @@ def test_has_a_model_card_and_a_log_and_is_small(name):
 def test_is_above_bicubic_on_a_synthetic_stack(name, tmp_path, capsys):
     stack = str(tmp_path / "stack.tif")
     assert phantom.main([stack, *LIKE_FIB_SEM]) == 0
-    assert demo.main(["--weights", name, "--data", stack, "--out", str(tmp_path / "try")]) == 0
+    assert demo.main(["--consistent", "--weights", name, "--data", stack, "--out", str(tmp_path / "try")]) == 0
     with (tmp_path / "try" / "scores.csv").open(newline="") as file:
         mean = list(csv.DictReader(file))[-1]
     assert float(mean["psnr"]) > float(mean["psnr_bicubic"]) + 0.1
