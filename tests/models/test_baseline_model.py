@@ -152,7 +152,8 @@ def test_a_whole_stack_is_tested_at_once(make_run):
 )
 def test_a_test_of_whole_stacks_that_does_not_fit_is_refused(make_run, section, key, value, line):
     run = make_run("test_basicvsr_stack")
-    run.options["path"]["pretrain_network_g"] = str(run.folder)
+    (run.folder / "net.pth").touch()
+    run.options["path"]["pretrain_network_g"] = str(run.folder / "net.pth")
     run.options["datasets"]["test"]["type"] = "SectionStackTestDataset"
     run.options[section][key] = value
     with pytest.raises(InputError, match=f"^my.yml: {re.escape(line)}"):
