@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 import signal
+import sys
 from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,6 +160,15 @@ class SeededItems(Dataset):
 
 
 def start_worker(worker_id: int) -> None:
-    """Let a data loader's worker live on when a signal goes to all processes: the main one finishes its step."""
+    """Let a data loader's worker live on when a signal goes to all processes: the main one finishes its step.
+
+    If that one is gone while a batch is handed over, the worker has nothing to say.
+    """
     for number in ASKED_TO_STOP:
         signal.signal(number, signal.SIG_IGN)
+    sys.excepthook = _but_connections
+
+
+def _but_connections(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
