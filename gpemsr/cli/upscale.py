@@ -49,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--mask", metavar="VOLUME", help="not 0 where there is tissue; may be coarser than the input")
     parse.add_argument("--missing-sections", nargs="+", type=int, default=[], metavar="Z", help="known to be damaged")
+    parse.add_argument(
+        "--on-missing",
+        choices=("replace", "keep"),
+        help="sections of which a part is not there: replace by the nearest (default), or keep black (with --mask)",
+    )
     parse.add_argument("--tile", type=int, metavar="N", help="LR pixels that the network sees at once (0: all)")
     parse.add_argument("--overlap", type=int, metavar="N", help="LR pixels that neighbouring tiles share (default 24)")
     parse.add_argument("--halo", type=int, metavar="N", help="of these, unused at a tile's border (default 8)")
@@ -124,6 +129,7 @@ def read_job(arguments: argparse.Namespace):
         region=parse_crop(arguments.region, "--region"),
         mask=arguments.mask,
         missing=tuple(arguments.missing_sections),
+        on_missing=arguments.on_missing,
         tile=arguments.tile,
         overlap=arguments.overlap,
         halo=arguments.halo,

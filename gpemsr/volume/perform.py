@@ -62,13 +62,16 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
     stored = stored_plan(job.folder) if job.folder.exists() else None
     device = torch.device(job.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = VolumeNetwork(job.options, job.weights, device, job.precision)
-    volume = open_source(job)
+    volume, strict = open_source(job, "keep"), None
     try:
+        if (job.on_missing or ("keep" if job.mask else "replace")) == "replace":
+            strict = open_source(job, "replace")
         region = resolve_region(job, volume)
         if volume.voxel_size is None:
             raise InputError(f"{job.source}: voxel size unknown; --voxel-size Z Y X is expected, in nm")
         grey_range = resolve_range(job, volume)
-        stack = LRStack(volume, grey_range, region, job.missing, None if job.mask is None else Path(job.mask))
+        mask = None if job.mask is None else Path(job.mask)
+        stack = LRStack(volume, grey_range, region, job.missing, mask, strict)
         cost = (Cost(0, 0, 0) if is_worker else probe(network)).times(2 if job.trust == "full" else 1)
         itemsize = volume.dtype.itemsize
         chosen: dict[str, Any] = choose_sizes(job, stack.shape, itemsize, network.scale, cost, device)
@@ -107,6 +110,8 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
             needs.refuse_full_disk(job.path)
     except BaseException:
         volume.close()
+        if strict is not None:
+            strict.close()
         raise
     return Run(job, plan, stack, network), needs
 
@@ -130,10 +135,10 @@ def check_output(job: Job, resume: bool) -> None:
         remove(probe_file)
 
 
-def open_source(job: Job) -> Volume:
+def open_source(job: Job, on_missing: str) -> Volume:
     """The LR volume. Raises :class:`InputError` as the readers do."""
     how: dict[str, Any] = {"level": job.level, "channel": job.channel, "time": job.time}
-    return open_volume(job.source, job.dataset, job.voxel_size, on_missing="keep", **how)
+    return open_volume(job.source, job.dataset, job.voxel_size, on_missing=on_missing, **how)
 
 
 def resolve_range(job: Job, volume: Volume) -> GreyRange:

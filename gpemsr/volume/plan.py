@@ -35,6 +35,7 @@ class Job:
         region: z, y, x of the part to super-resolve; None for an end is that of the volume. z are section numbers.
         mask: volume of whole numbers, not 0 where there is tissue.
         missing: numbers of sections known to be damaged.
+        on_missing: ``replace`` what is there in part only, or ``keep`` it, black; None is ``keep`` with a mask.
         tile, overlap, halo, depth, batch: see :class:`Plan`; None is chosen by the memory.
         memory: bytes that may be taken; None is most of what is free.
         precision: ``fp32`` or ``bf16``.
@@ -59,6 +60,7 @@ class Job:
     region: tuple[tuple[int | None, int | None], ...] = ((None, None),) * 3
     mask: str | None = None
     missing: tuple[int, ...] = ()
+    on_missing: str | None = None
     tile: int | None = None
     overlap: int | None = None
     halo: int | None = None

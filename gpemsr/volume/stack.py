@@ -13,7 +13,7 @@ import torch
 from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.section_sampling import to_tensor
 from gpemsr.data.volumes.ids import open_ids
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.volume import AbsentError, Volume
 from gpemsr.errors import InputError
 from gpemsr.volume.section_loop import Sections
 from gpemsr.volume.tiles import Block, Grid, Span
@@ -28,6 +28,7 @@ class LRStack:
 
     Args:
         volume: the LR volume; what is not there is read as 0 (``on_missing="keep"``).
+        strict: the same, opened to say what is not there (``on_missing="replace"``); None to take that as it is read.
         grey_range: which grey values become 0 and 1.
         region: z, y, x of the part that is super-resolved.
         missing: source numbers of sections known to be damaged.
@@ -35,6 +36,7 @@ class LRStack:
 
     Attributes:
         shape: (z, y, x) of the region.
+        torn: rectangles (z, y, x) of which a part is not there, and what is known of it.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class LRStack:
         region: Region,
         missing: Collection[int] = (),
         mask: Path | None = None,
+        strict: Volume | None = None,
     ) -> None:
-        self.volume, self.grey_range, self.region = volume, grey_range, region
+        self.volume, self.grey_range, self.region, self.strict = volume, grey_range, region, strict
+        self.torn: dict[tuple[int, Span, Span], AbsentError] = {}
         z, y, x = (stop - start for start, stop in region)
         self.shape = (z, y, x)
         numbers = {number: index - region[0][0] for index, number in enumerate(volume.numbers)}
@@ -60,7 +64,16 @@ class LRStack:
     def read(self, z: int, y: Span, x: Span) -> np.ndarray:
         """A rectangle of section ``z`` as it is stored."""
         (z0, _), (y0, _), (x0, _) = self.region
-        return self.volume.region(z0 + z, slice(y0 + y[0], y0 + y[1]), slice(x0 + x[0], x0 + x[1]))
+        place = z0 + z, slice(y0 + y[0], y0 + y[1]), slice(x0 + x[0], x0 + x[1])
+        if self.strict is None:
+            return self.volume.region(*place)
+        try:
+            return self.strict.present(*place)
+        except AbsentError as error:
+            found = self.volume.region(*place)
+            if found.min() != found.max():
+                self.torn[z, y, x] = error
+            return found
 
     def store(self, image: np.ndarray) -> np.ndarray:
         """[0, 1] -> grey values of the volume."""
@@ -102,6 +115,8 @@ class LRStack:
     def close(self) -> None:
         """Close the files."""
         self.volume.close()
+        if self.strict is not None:
+            self.strict.close()
         if self.mask is not None:
             self.mask.close()
 
@@ -138,8 +153,8 @@ class Column:
     """Rectangles of all sections of a stack, of one size: what the loop along z reads; b of them at once.
 
     A damaged section gets the nearest earlier valid one, as in training, or at the start of the stack the nearest
-    later one. Damaged are those that the user names, and rectangles of a single grey value, unless more
-    than :data:`REACH` of them follow one another.
+    later one. Damaged are those that the user names, rectangles of which a part is not there, and rectangles of a
+    single grey value, unless more than :data:`REACH` of these follow one another.
 
     Args:
         stack: the LR stack.
@@ -172,7 +187,9 @@ class Column:
     def _is_valid(self, number: int, z: int) -> bool:
         if (number, z) not in self._valid:
             section = self._read(number, z)
-            self._valid[number, z] = z not in self.stack.missing and bool((section != section.flat[0]).any())
+            is_whole = (z, *self.rectangles[number]) not in self.stack.torn
+            is_known = z not in self.stack.missing and is_whole
+            self._valid[number, z] = is_known and bool((section != section.flat[0]).any())
         return self._valid[number, z]
 
     def _substitute(self, number: int, z: int) -> int:
@@ -181,7 +198,10 @@ class Column:
         low, high = max(-1, z - 1 - reach), min(len(self), z + 1 + reach)
         before = next((k for k in range(z - 1, low, -1) if self._is_valid(number, k)), low)
         after = next((k for k in range(z + 1, high) if self._is_valid(number, k)), high)
+        torn = self.stack.torn.get((z, *self.rectangles[number]))
+        found = [k for k in (before, after) if 0 <= k < len(self)]
+        if torn and (not found or after - before - 1 > REACH):
+            raise torn
         if not is_named and after - before - 1 > REACH:
             return z  # not damaged: there is no tissue
-        found = [k for k in (before, after) if 0 <= k < len(self)]
         return found[0] if found else z

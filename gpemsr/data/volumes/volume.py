@@ -102,15 +102,15 @@ class Volume(ABC):
         if self._absent and opening.on_missing == "refuse":
             raise absent_error(source, self._absent)
 
-    def present(self, index: int) -> np.ndarray:
-        """Section ``index`` (0 ... z - 1): (y, x) in :attr:`dtype`.
+    def present(self, index: int, y: slice | None = None, x: slice | None = None) -> np.ndarray:
+        """Section ``index`` (0 ... z - 1), or a rectangle of it (slices with both ends): (y, x) in :attr:`dtype`.
 
         Raises:
             AbsentError: it, or a part of it, is not there, or it has one value only; not with ``keep``.
             InputError: it is damaged.
             IndexError: no such section.
         """
-        return self._present(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
+        return self._present(index, y or slice(0, self.shape[1]), x or slice(0, self.shape[2]))
 
     def section(self, index: int) -> np.ndarray:
         """As :meth:`present`; with ``replace``, the nearest earlier one that is there stands in."""
