@@ -10,6 +10,7 @@ from gpemsr.errors import InputError
 
 _CHANNEL = {"c", "channel", "ch", "s"}
 _TIME = {"t", "time"}
+_FEW = 4  # an axis of at most this length may be one of channels, wherever it is
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,19 @@ def unnamed_axes(shape: Sequence[int], opening: Opening, source: object) -> Axes
         if len(kept) > 3 and shape[place] == 1:
             kept.remove(place)
     channels = None
-    if len(kept) == 4 and opening.channel is not None and shape[kept[0]] != shape[kept[-1]]:
-        channels = kept.pop(0 if shape[kept[0]] < shape[kept[-1]] else -1)
+    between = [place for place in kept[1:-1] if len(kept) == 4 and shape[place] <= _FEW]
+    if len(kept) == 4 and opening.channel is not None:
+        first, second = sorted((kept[0], *between, kept[-1]), key=lambda place: shape[place])[:2]
+        if shape[first] < shape[second] and not (between and shape[second] <= _FEW):
+            channels = first
+            kept.remove(first)
     several = 1 if channels is None else shape[channels]
     if len(kept) == 3 and not (0 <= (opening.channel or 0) < several and not opening.time):
         raise InputError(f"{source}: shape {tuple(shape)}; expected --channel 0 to {several - 1}, and no --time")
     if len(kept) != 3:
         raise InputError(
             f"{source}: shape {tuple(shape)}; expected (z, y, x); --channel takes one from the first or the last axis, "
-            "whichever is shorter"
+            f"whichever is shorter, or from the only one of 2 to {_FEW}"
         )
     fixed = {place: 0 for place in range(len(shape)) if place not in kept}
     if channels is not None:

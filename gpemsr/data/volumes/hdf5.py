@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ import numpy as np
 from gpemsr.data.volumes.array import ArrayVolume, choose, listed
 from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
 from gpemsr.data.volumes.formats import VolumeFormat
+from gpemsr.data.volumes.hdf5_holes import Holes
 from gpemsr.data.volumes.hdf5_writer import Hdf5Writer
 from gpemsr.data.volumes.volume import Opening, reason
-from gpemsr.data.volumes.voxel_size import from_attributes, json_or_text
+from gpemsr.data.volumes.voxel_size import VoxelSize, from_attributes, json_or_text
 from gpemsr.errors import InputError
 
 
@@ -43,8 +42,8 @@ class Hdf5Volume(ArrayVolume):
                 source=path,
                 opening=opening,
                 dtype=array.dtype,
-                voxel_size=lambda: from_attributes(_attributes(array), axes.places, path),
-                absent=_absent(array, axes, path, opening.ids),
+                voxel_size=lambda: _voxel_size(array, axes, path),
+                absent=_absent(array, axes, opening.ids),
             )
             self.translation = _offset(array, axes)
             self.dataset = array.name.strip("/")
@@ -89,16 +88,16 @@ def _check_filters(array: Any, path: Path) -> None:
             )
 
 
-def _attributes(array: Any) -> dict[str, Any]:
-    """Attributes of a data set and of the groups that hold it; the nearest ones count."""
-    found: dict[str, Any] = {}
+def _voxel_size(array: Any, axes: Axes, path: Path) -> VoxelSize | None:
+    """Of the attributes of a data set or, if it has none, of the nearest group above it that has one."""
     node = array
     while True:
+        attributes: dict[str, Any] = {}
         for name in node.attrs:
             with contextlib.suppress(OSError, TypeError):  # attributes of types that h5py does not read
-                found.setdefault(name, node.attrs[name])
-        if node.name == "/":
-            return found
+                attributes[name] = node.attrs[name]
+        if (size := from_attributes(attributes, axes.places, path)) is not None or node.name == "/":
+            return size
         node = node.parent
 
 
@@ -120,57 +119,13 @@ def _offset(array: Any, axes: Axes) -> tuple[float, float, float]:
     return z, y, x
 
 
-def _absent(array: Any, axes: Axes, path: Path, ids: bool) -> dict[int, str]:
+def _absent(array: Any, axes: Axes, is_sparse: bool) -> dict[int, str]:
     """Sections of which a source or a chunk is not there, and which one."""
-    if array.is_virtual:
-        return _absent_sources(array, axes, path)
-    depth = array.shape[axes.places[0]]
-    if ids or array.size == 0:
-        return {}
-    if array.chunks is None:
-        stored = array.id.get_storage_size() or array.external
-        return {} if stored else dict.fromkeys(range(depth), "never written")
-    along = axes.places[0]
-    fixed = {place: index - index % array.chunks[place] for place, index in axes.fixed.items()}
-    there: collections.Counter[int] = collections.Counter()
-
-    def count(chunk: Any) -> None:
-        there[chunk.chunk_offset[along]] += all(chunk.chunk_offset[place] == start for place, start in fixed.items())
-
-    array.id.chunk_iter(count)
-    needed = math.prod(
-        -(-size // array.chunks[place])
+    box = [
+        range(axes.fixed[place], axes.fixed[place] + 1) if place in axes.fixed else range(size)
         for place, size in enumerate(array.shape)
-        if place not in fixed and place != along
-    )
-    absent: dict[int, str] = {}
-    for start in range(0, depth, array.chunks[along]):
-        if there[start] < needed:
-            sections = range(start, min(start + array.chunks[along], depth))
-            absent |= dict.fromkeys(sections, f"{needed - there[start]} of {needed} chunks were never written")
-    return absent
-
-
-def _absent_sources(array: Any, axes: Axes, path: Path) -> dict[int, str]:
-    import h5py
-
-    absent: dict[int, str] = {}
-    covered = np.zeros(array.shape[axes.places[0]], bool)
-    for source in array.virtual_sources():
-        first, last = (corner[axes.places[0]] for corner in source.vspace.get_select_bounds())
-        covered[first : last + 1] = True
-        file = path if source.file_name == "." else path.parent / source.file_name
-        try:
-            with contextlib.nullcontext(array.file) if file == path else h5py.File(file, "r") as opened:
-                if source.dset_name not in opened:
-                    raise OSError("no such data set")
-                inner = opened[source.dset_name]
-                reasons = [f"chunks of {file.name} were never written"] if inner.id.get_storage_size() == 0 else []
-        except (OSError, KeyError) as error:
-            reasons = [f"{source.file_name}:{source.dset_name} cannot be read: {reason(error)}"]
-        if reasons:
-            absent |= dict.fromkeys(range(first, last + 1), reasons[0])
-    return absent | {int(z): "no source of the virtual data set" for z in np.flatnonzero(~covered)}
+    ]
+    return Holes(is_sparse).along(array, axes.places[0], box)
 
 
 FORMAT = VolumeFormat((".h5", ".hdf", ".hdf5"), Hdf5Volume, has_datasets=True, create=Hdf5Writer)

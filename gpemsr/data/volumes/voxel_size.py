@@ -79,7 +79,8 @@ def from_attributes(attributes: Mapping[str, Any], places: Sequence[int], source
     """The voxel size that the attributes of an HDF5 data set or of an array say, None if they have none.
 
     Known are COSEM's ``transform``, CREMI's ``resolution`` and funlib's ``voxel_size``, in the order of the axes and in
-    nm unless ``units`` says otherwise, Fiji's ``element_size_um`` (z, y, x) and N5's ``pixelResolution`` (x, y, z).
+    nm unless ``units`` or ``unit`` says otherwise, Fiji's ``element_size_um`` (z, y, x) and N5's ``pixelResolution``
+    (x, y, z).
 
     Args:
         attributes: by name.
@@ -93,36 +94,48 @@ def from_attributes(attributes: Mapping[str, Any], places: Sequence[int], source
     if isinstance(transform, Mapping) and {"x", "y", "z"} <= set(transform.get("axes", ())):
         at = [transform["axes"].index(axis) for axis in "zyx"]
         return complete([nanometres(transform["scale"][place], transform["units"][place]) for place in at])
-    units = attributes.get("units", attributes.get("unit"))
+    units = _units(attributes.get("units", attributes.get("unit")))
     for name, unit, order in (
-        ("resolution", units or "nm", places),
-        ("voxel_size", units or "nm", places),
-        ("element_size_um", "um", (0, 1, 2)),
-        ("pixelResolution", units or "nm", (2, 1, 0)),
+        ("resolution", units, places),
+        ("voxel_size", units, places),
+        ("element_size_um", ["um"], (0, 1, 2)),
+        ("pixelResolution", units, (2, 1, 0)),
     ):
         value = json_or_text(attributes.get(name))
         if isinstance(value, Mapping):
-            unit = value.get("unit") or unit
+            unit = _units(value.get("unit") or unit)
             value = value.get("dimensions")
         found = _numbers(value)
         if not found:
             continue
-        if len(found) == 3 and max(order) > 2:  # of the space axes only
+        if len(found) > 3 and name == "element_size_um":  # of all axes
+            order = places
+        elif len(found) == 3 and max(order) > 2:  # of the space axes only
             order = [sorted(order).index(place) for place in order]
         try:
+            rank = order if len(found) == len(unit) else [sorted(order).index(place) for place in order]
             sizes = [
-                nanometres(found[place][0], found[place][1] or (unit if isinstance(unit, str) else unit[place]))
-                for place in order
+                nanometres(found[place][0], found[place][1] or (unit[0] if len(unit) == 1 else unit[at]))
+                for place, at in zip(order, rank, strict=True)
             ]
         except (IndexError, TypeError, KeyError):
             sizes = [None]
         if None in sizes:
-            text = " ".join(str(value).split())[:80]
+            text = " ".join(_text(value).split())[:80]
+            if unknown := [word for word in unit if unit_length(word) is None]:
+                text += f" in unit {unknown[0]!r}"
             raise InputError(
                 f"{source}: {name} is {text}; expected the voxel size, three positive lengths; --voxel-size gives it"
             )
         return complete(sizes)
     return None
+
+
+def _units(value: Any) -> list[str]:
+    """A unit or one for each axis, as text; nm without any."""
+    value = json_or_text(value.tolist() if isinstance(value, np.ndarray | np.generic) else value)
+    listed = value if isinstance(value, list | tuple) else [value]
+    return [_text(item) for item in listed if item is not None and _text(item).strip()] or ["nm"]
 
 
 def _numbers(value: Any) -> list[tuple[float, str]]:

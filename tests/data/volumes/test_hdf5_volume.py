@@ -54,6 +54,18 @@ def test_a_channel_is_taken_by_its_number_and_not_for_a_section(tmp_path):
         open_volume(tmp_path / "c.h5", channel=1)
 
 
+def test_a_channel_between_the_axes_of_space_is_never_taken_for_sections(tmp_path):
+    with written(tmp_path / "a.h5", np.stack([STACK, STACK // 2], axis=1)):
+        pass
+    with pytest.raises(InputError, match=r"or from the only one of 2 to 4"):
+        open_volume(tmp_path / "a.h5")
+    np.testing.assert_array_equal(read(tmp_path / "a.h5", channel=1), STACK // 2)
+    with written(tmp_path / "b.h5", np.stack([STACK[:3], STACK[:3] // 2], axis=1)):
+        pass
+    with pytest.raises(InputError, match=r"shape \(3, 2, 8, 10\); expected"):  # 3 sections or 3 channels?
+        open_volume(tmp_path / "b.h5", channel=1)
+
+
 @pytest.mark.parametrize("how", ["axistags", "labels"])
 def test_axes_have_names(tmp_path, how):
     with written(tmp_path / "a.h5", STACK.transpose(2, 0, 1)[..., None], "d") as made:
@@ -71,6 +83,18 @@ def test_the_voxel_size_may_stand_at_a_group_above(tmp_path, place):
         made.file[place].attrs["element_size_um"] = (0.05, 0.005, 0.004)
     with open_volume(tmp_path / "a.h5") as volume:
         assert volume.voxel_size == pytest.approx((50, 5, 4))
+
+
+def test_the_nearest_voxel_size_counts_with_the_unit_beside_it(tmp_path):
+    with written(tmp_path / "a.h5") as made:
+        made.attrs["element_size_um"] = (0.05, 0.005, 0.004)
+        made.file.attrs["resolution"] = (9, 9, 9)
+    with written(tmp_path / "b.h5") as made:
+        made.attrs["resolution"] = (50, 5, 4)
+        made.file.attrs["units"] = "um"
+    for name in ("a.h5", "b.h5"):
+        with open_volume(tmp_path / name) as volume:
+            assert volume.voxel_size == pytest.approx((50, 5, 4))
 
 
 def test_a_voxel_size_that_is_given_replaces_one_that_makes_no_sense(tmp_path):
@@ -127,6 +151,83 @@ def test_sections_that_no_source_covers_are_named(tmp_path):
         layout[:4] = h5py.VirtualSource(file["part"])
         file.create_virtual_dataset("volumes/raw", layout)
     with pytest.raises(InputError, match="sections 4, 5 are missing"):
+        open_volume(tmp_path / "a.h5")
+
+
+@contextlib.contextmanager
+def mapped(folder, is_filled=True, **options):
+    with h5py.File(folder / "source.h5", "w") as file:
+        made = file.create_dataset("a", STACK.shape, "u1", **options)
+        if is_filled:
+            made[:] = STACK
+        layout = h5py.VirtualLayout(STACK.shape, "u1")
+        yield made, layout, h5py.VirtualSource("source.h5", "a", STACK.shape)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_virtual_dataset("raw", layout)
+
+
+def test_sections_that_sources_cover_in_part_are_named(tmp_path):
+    with mapped(tmp_path) as (_, layout, source):
+        layout[:4] = source[:4]
+        layout[4, :, :5] = source[4, :, :5]
+        layout[4, :4, 5:] = source[4, :4, 5:]
+        layout[5, :, ::2] = source[5, :, ::2]
+    with pytest.raises(InputError, match=r"sections 4, 5 are missing .*covers all of it"):
+        open_volume(tmp_path / "a.h5")
+
+
+def test_sections_that_sources_cover_together_are_whole(tmp_path):
+    with mapped(tmp_path) as (_, layout, source):
+        layout[::2] = source[::2]
+        layout[1::2, :3] = source[1::2, :3]
+        layout[1::2, 3:, :6] = source[1::2, 3:, :6]
+        layout[1::2, 2:, 6:] = source[1::2, 2:, 6:]
+    np.testing.assert_array_equal(read(tmp_path / "a.h5"), STACK)
+
+
+def test_a_mapping_without_end_is_read_as_far_as_its_source(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("part", data=STACK, maxshape=(None, 8, 10), chunks=(1, 8, 10))
+        layout = h5py.VirtualLayout(STACK.shape, "u1", maxshape=(None, 8, 10))
+        source = h5py.VirtualSource(".", "part", STACK.shape, maxshape=(None, 8, 10))
+        layout[: h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
+        file.create_virtual_dataset("raw", layout)
+    np.testing.assert_array_equal(read(tmp_path / "a.h5", dataset="raw"), STACK)
+
+
+def test_sections_of_which_a_source_lacks_a_chunk_are_named(tmp_path):
+    with mapped(tmp_path, False, chunks=(1, 4, 5)) as (made, layout, source):
+        made[:2] = STACK[:2]
+        made[2, :4] = STACK[2, :4]
+        made[4] = STACK[4]
+        layout[1:5:2] = source[:2]
+        layout[0] = source[2]  # lacks chunks
+        layout[2] = source[3]  # was never written
+        layout[4:] = source[3:5]  # of which the first was never written
+    with pytest.raises(InputError, match=r"sections 0, 2, 4 are missing .*source\.h5: 2 of 4 chunks were never"):
+        open_volume(tmp_path / "a.h5")
+
+
+def test_a_source_smaller_than_what_is_mapped_is_named(tmp_path):
+    with mapped(tmp_path, maxshape=(None, 8, 10)) as (made, layout, source):
+        layout[:] = source
+        made.resize(4, axis=0)
+    with pytest.raises(InputError, match=r"sections .*5 are missing .*source\.h5"):
+        open_volume(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("lost", [1, 81])
+def test_sections_that_an_external_file_is_too_short_for_are_named(tmp_path, monkeypatch, lost):
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("a.h5", "w") as file:
+        parts = [("first.raw", 0, 240), ("rest.raw", 7, h5py.h5f.UNLIMITED)]
+        file.create_dataset("raw", STACK.shape, "u1", external=parts)[:] = STACK
+    np.testing.assert_array_equal(read(tmp_path / "a.h5"), STACK)
+    (tmp_path / "first.raw").write_bytes(STACK.tobytes()[: 240 - lost])
+    with pytest.raises(InputError, match=rf"{'section 2' if lost == 1 else 'sections 1, 2'} .*first\.raw is truncated"):
+        open_volume(tmp_path / "a.h5")
+    (tmp_path / "rest.raw").unlink()
+    with pytest.raises(InputError, match=r"2, 3, 4, 5 are missing"):
         open_volume(tmp_path / "a.h5")
 
 

@@ -42,6 +42,9 @@ def test_what_is_no_length_is_unknown(value):
         {"resolution": ["50nm", "5nm", "4nm"]},
         {"resolution": [0.05, 0.005, 0.004], "unit": "um"},
         {"voxel_size": [50, 5, 4], "offset": [0, 0, 0]},
+        {"resolution": [0.05, 0.005, 0.004], "unit": np.bytes_("um")},
+        {"resolution": [0.05, 0.005, 0.004], "units": np.array(["um"] * 3, object)},
+        {"resolution": [50, 5, 4], "units": ""},
         {"voxel_size": [0.05, 5, 4], "units": ["micrometer", "nm", "nm"]},
         {"element_size_um": (0.05, 0.005, 0.004)},
         {"pixelResolution": {"dimensions": [4, 5, 50], "unit": "nm"}},
@@ -59,6 +62,13 @@ def test_attributes_follow_the_order_of_the_axes():
     assert from_attributes({"resolution": [4, 5, 50]}, (2, 1, 0), "a") == (50, 5, 4)
     assert from_attributes({"resolution": [1, 50, 5, 4]}, (1, 2, 3), "a") == (50, 5, 4)
     assert from_attributes({"resolution": [50, 5, 4]}, (1, 2, 3), "a") == (50, 5, 4)
+    assert from_attributes({"element_size_um": [1, 0.05, 0.005, 0.004]}, (1, 2, 3), "a") == (50, 5, 4)
+    assert from_attributes({"resolution": [2, 0.05, 5, 4], "units": ["um", "nm", "nm"]}, (1, 2, 3), "a") == (50, 5, 4)
+
+
+def test_a_unit_that_is_unknown_is_named():
+    with pytest.raises(InputError, match=r"resolution is \[50, 5, 4\] in unit 'furlong'; expected"):
+        from_attributes({"resolution": [50, 5, 4], "unit": np.bytes_("furlong")}, ZYX, "a")
 
 
 def test_no_attribute_no_size():
