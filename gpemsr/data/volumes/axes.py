@@ -69,8 +69,9 @@ def named_axes(names: Sequence[str], shape: Sequence[int], opening: Opening, sou
         if size > 1 and name not in _CHANNEL | _TIME:
             raise InputError(f"{source}: axis {name} of length {size}; expected z, y, x, channel and time")
         if size > 1 and wanted is None:
+            advice = "" if "z" in names else "; sections have to be saved with axes z, y, x"
             raise InputError(
-                f"{source}: axis {name} of length {size} in {tuple(shape)}; {option} 0 to {size - 1} takes one"
+                f"{source}: axis {name} of length {size} in {tuple(shape)}; {option} 0 to {size - 1} takes one{advice}"
             )
         if wanted is not None and not 0 <= wanted < size and name in _CHANNEL | _TIME:
             raise InputError(f"{source}: {option} {wanted}; expected 0 to {size - 1}")

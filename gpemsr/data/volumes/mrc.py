@@ -51,6 +51,8 @@ def _is_signed(path: Path, byteorder: str) -> bool:
 
 def _voxel_size(header: np.recarray) -> VoxelSize | None:
     sizes = [(float(str(header.cella[name])), int(header[f"m{name}"])) for name in "zyx"]
+    if int(header.ispg) == 0 and int(header.mz) == 1 < int(header.nz):  # an image stack, whose cell is one image
+        return None
     return complete([nanometres(length / count, "angstrom") if count > 0 else None for length, count in sizes])
 
 

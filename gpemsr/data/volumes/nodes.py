@@ -77,15 +77,18 @@ class Store:
     def _has(self, name: str) -> bool:
         return self._store.read(name).result().state == "value"
 
-    def json(self, name: str) -> Any:
-        """The contents of a JSON file, None if it is absent. Raises :class:`InputError` if it is damaged."""
+    def json(self, name: str) -> dict[str, Any] | None:
+        """The object in a JSON file, None if it is absent. Raises :class:`InputError` if it is damaged."""
         found = self._store.read(name).result()
         if found.state != "value":
             return None
         try:
-            return json.loads(found.value)
+            content = json.loads(found.value)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{self.path}: {name} is damaged ({error})") from None
+        if not isinstance(content, dict):
+            raise damaged(self.path, name, content, "an object { }")
+        return content
 
     def array(self, name: str, driver: str, is_sparse: bool):
         """Open an array for reading; a chunk that is absent is an error, or zero where ``is_sparse``."""
@@ -100,7 +103,13 @@ class Store:
         return opened[tensorstore.d[:].translate_to[0]]
 
     def node(self, name: str = "") -> Node | None:
-        """The group or array of this name, None if there is none."""
+        """The group or array of this name, None if there is none. Raises :class:`InputError` if it is damaged."""
+        node = self._node(name)
+        if node is not None and node.driver != "n5":
+            _check_image(node, self.path)
+        return node
+
+    def _node(self, name: str) -> Node | None:
         prefix = f"{name}/" if name else ""
         if (found := self.json(f"{prefix}zarr.json")) is not None:
             shape = tuple(found["shape"]) if found.get("node_type") == "array" else None
@@ -138,6 +147,40 @@ class Store:
                 below = self.arrays(child)
                 found += [f"{child}/s0"] if f"{child}/s0" in below else below
         return found
+
+
+def damaged(source: object, name: str, found: Any, expected: str) -> InputError:
+    """The error that an entry of a store's metadata is not of the kind that it has to be."""
+    return InputError(f"{source}: metadata are damaged: {name} is {json.dumps(found)[:60]}; expected {expected}")
+
+
+def is_numbers(value: Any, count: int | None = None) -> bool:
+    """Whether it is a list of numbers, of ``count`` ones where it is given."""
+    kinds = isinstance(value, list) and all(isinstance(item, int | float) for item in value)
+    return kinds and count in (None, len(value))
+
+
+def _check_image(node: Node, source: object) -> None:
+    """Raise :class:`InputError` if what the attributes say of a multiscale image has not the form of OME-Zarr."""
+
+    def items(holder: dict, name: str) -> list[dict]:
+        found = holder.get(name) or []
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise damaged(source, name, found, "a list of objects { }")
+        return found
+
+    for name, found in (("attributes", node.attributes), ("ome", node.attributes.get("ome", {}))):
+        if not isinstance(found, dict):
+            raise damaged(source, name, found, "an object { }")
+    for image in items(node.attributes.get("ome", node.attributes), "multiscales"):
+        levels = items(image, "datasets")
+        for level in levels:
+            if not isinstance(level.get("path"), str):
+                raise damaged(source, "path", level.get("path"), "the path of a level")
+        for step in [step for holder in [image, *levels] for step in items(holder, "coordinateTransformations")]:
+            for kind in {"scale", "translation"} & set(step):
+                if not is_numbers(step[kind]):
+                    raise damaged(source, kind, step[kind], "a list of numbers")
 
 
 def has_image(node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".pgm"}
 GAP = 20  # numbers that may be absent for each that is there; more are time stamps and no section numbers
 _TIFF = (".tif", ".tiff")
 _DTYPES: dict[str, np.dtype] = {"L": np.dtype(np.uint8), "I;16": np.dtype(np.uint16), "I;16B": np.dtype(np.uint16)}
+_LENGTH = re.compile(r"[ _-]?(nm|um|µm|μm)($|[^a-z])", re.IGNORECASE)  # what follows a number that is a depth
 _SECTION = re.compile(r"(^|[^a-z])(z|s|sec|sect|section|slice|layer|plane)[^a-z0-9]*$", re.IGNORECASE)
 
 
@@ -26,9 +28,10 @@ def numbered_images(folder: Path) -> dict[int, Path]:
     """Section files of ``folder`` by section number, ascending.
 
     The number is the one part of the names that differs (``s0012.png``, ``cell3_z012_ch00.png``, ``s0012_Y1_X1.png``).
-    If several numbers differ, it is the one named so (``z``, ``s``, ``section``, ``slice``), if there is one such. All
-    other parts of the names must agree, since otherwise the order is ambiguous. Hidden files and files that are no
-    images are ignored.
+    If several numbers differ, it is the one named so (``z``, ``s``, ``section``, ``slice``), if there is one such, or
+    the last one, if all of them give the same order. All other parts of the names must agree, since otherwise the order
+    is ambiguous. Depths in equal steps (``slice_0nm.png``, ``slice_40nm.png``) are counted from 0. Hidden files and
+    files that are no images are ignored.
 
     Raises:
         InputError: no images, a name without number, two files of one number, or names that differ elsewhere.
@@ -57,6 +60,10 @@ def numbered_images(folder: Path) -> dict[int, Path]:
         if number in numbers:
             raise InputError(f"{path}: section {number} is there twice, also as {numbers[number].name}")
         numbers[number] = path
+    ascending = sorted(numbers)
+    steps = {after - before for before, after in itertools.pairwise(ascending)}
+    if len(steps) == 1 and steps != {1} and _LENGTH.match(parts[first][place + 1]):
+        numbers = {index: numbers[number] for index, number in enumerate(ascending)}
     if max(numbers) - min(numbers) >= GAP * (len(numbers) + 10):
         raise InputError(
             f"{folder}: {len(numbers)} files numbered {min(numbers)} to {max(numbers)}; expected section numbers, "
@@ -74,6 +81,8 @@ def _section_place(folder: Path, parts: dict[Path, list[str]]) -> int:
         unique = len({int(name[named[0]]) for name in names}) == len(names)
         stamps = [place for place in places if len({int(name[place]) for name in names}) == len(names)]
         places = named if unique or len(stamps) != 1 else places
+    if len(places) > 1 and len(named) != 1 and _ascend_together(names, places):
+        places = places[-1:]
     if len(places) > 1:
         texts = " and ".join(f"{names[0][place - 1]}{names[0][place]}" for place in places)
         raise InputError(
@@ -81,6 +90,12 @@ def _section_place(folder: Path, parts: dict[Path, list[str]]) -> int:
             "expected names that differ in the section number only"
         )
     return places[0] if places else named[-1] if named else len(names[0]) - 2
+
+
+def _ascend_together(names: list[list[str]], places: list[int]) -> bool:
+    """Whether the files have one order, whichever of the numbers they are sorted by."""
+    rows = sorted([int(name[place]) for place in places] for name in names)
+    return all(a < b for before, after in itertools.pairwise(rows) for a, b in zip(before, after, strict=True))
 
 
 def read_image_header(path: Path) -> tuple[int, int, np.dtype]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gpemsr.data.volumes.array import choose, listed
 from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
-from gpemsr.data.volumes.nodes import Node, Store, has_image
+from gpemsr.data.volumes.nodes import Node, Store, has_image, is_numbers
 from gpemsr.data.volumes.volume import Opening
 from gpemsr.data.volumes.voxel_size import VoxelSize, complete, from_attributes, nanometres, unit_length
 from gpemsr.errors import InputError
@@ -168,14 +169,31 @@ def _axes(node: Node, opening: Opening, store: Store) -> Axes:
 def _attribute_size(store: Store, node: Node, axes: Axes) -> VoxelSize | None:
     """From the attributes of an array or, where it has none, of the groups that hold it."""
     parts = node.name.split("/") if node.name else []
-    factors = node.attributes.get("downsamplingFactors")  # of N5, in the order of its axes
+    own = node.attributes.get("downsamplingFactors")  # of N5, in the order of its axes
     for count in range(len(parts), -1, -1):
         holder = store.node("/".join(parts[:count]))
         attributes: dict[str, Any] = {} if holder is None else holder.attributes
         if (found := from_attributes(attributes, axes.places, store.path)) is None:
             continue
-        if factors and (count < len(parts) or "pixelResolution" in attributes):
-            z, y, x = (size * float(factors[place]) for size, place in zip(found, axes.places, strict=True))
-            return z, y, x
-        return found
+        if count == len(parts) and (own is None or "pixelResolution" not in attributes):
+            return found
+        factors = _factors(store, parts) if own is None else own
+        if not is_numbers(factors, len(node.shape or ())):
+            return found
+        z, y, x = (size * float(factors[place]) for size, place in zip(found, axes.places, strict=True))
+        return z, y, x
+    return None
+
+
+def _factors(store: Store, parts: list[str]) -> Any:
+    """How much coarser level ``s<number>`` of an N5 image is, as a group above lists it for all of its levels."""
+    match = re.fullmatch(r"s(\d+)", parts[-1])
+    for count in range(len(parts) - 1, -1, -1):
+        holder = store.node("/".join(parts[:count]))
+        if match is None or holder is None or holder.driver != "n5":
+            continue
+        for name in ("downsamplingFactors", "scales"):
+            levels = holder.attributes.get(name)
+            if isinstance(levels, list) and int(match[1]) < len(levels):
+                return levels[int(match[1])]
     return None

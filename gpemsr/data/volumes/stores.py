@@ -9,7 +9,7 @@ import numpy as np
 from gpemsr.data.volumes.array import ArrayVolume
 from gpemsr.data.volumes.axes import Axes
 from gpemsr.data.volumes.formats import VolumeFormat
-from gpemsr.data.volumes.nodes import Store, is_remote
+from gpemsr.data.volumes.nodes import Store, damaged, is_numbers, is_remote
 from gpemsr.data.volumes.ome_zarr import Found, find_image
 from gpemsr.data.volumes.volume import Opening, absent_error
 from gpemsr.data.volumes.voxel_size import complete, nanometres
@@ -53,15 +53,24 @@ class StoreVolume(ArrayVolume):
 
 def _precomputed(store: Store, opening: Opening) -> Found:
     """The finest scale of a precomputed volume, or the one whose key is the data set; its axes are x, y, z, channel."""
-    info = store.json("info")
+    info = store.json("info") or {}
     scales = info["scales"]
+    if not isinstance(scales, list) or not scales or not all(isinstance(scale, dict) for scale in scales):
+        raise damaged(store.path, "scales", scales, "a list of objects { }, one for each scale")
+    for scale in scales:
+        if not isinstance(scale.get("key"), str):
+            raise damaged(store.path, "key", scale.get("key"), "the name of a scale")
+        if not is_numbers(scale.get("resolution"), 3):
+            raise damaged(store.path, "resolution", scale.get("resolution"), "three lengths in nm")
+    if not isinstance(info.get("num_channels"), int):
+        raise damaged(store.path, "num_channels", info.get("num_channels"), "a number")
     keys = [scale["key"] for scale in scales]
     if opening.dataset is not None and opening.dataset not in keys:
         raise InputError(f"{store.path}: no scale {opening.dataset!r}; it holds {', '.join(keys)}")
     chosen = (
         scales[keys.index(opening.dataset)] if opening.dataset else min(scales, key=lambda s: np.prod(s["resolution"]))
     )
-    channels = int(info["num_channels"])
+    channels = info["num_channels"]
     if channels > 1 and not 0 <= (opening.channel if opening.channel is not None else -1) < channels:
         raise InputError(f"{store.path}: {channels} channels; --channel 0 to {channels - 1} takes one")
     return Found(

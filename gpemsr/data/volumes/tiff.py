@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +19,10 @@ from gpemsr.data.volumes.formats import VolumeFormat
 from gpemsr.data.volumes.volume import Opening, Volume, reason
 from gpemsr.data.volumes.voxel_size import VoxelSize, complete, nanometres
 from gpemsr.data.volumes.writer import TiffStackWriter
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, InputWarning
 
 COLOUR = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.YCBCR)
+MOST_CHANNELS = 4  # more are sections of a stack that was saved without the names of its axes
 
 
 class TiffVolume(Volume):
@@ -173,9 +175,9 @@ def _single_series(tiff: tifffile.TiffFile, path: Path) -> Any:
         if odd := [index for index, shape in enumerate(shapes) if shape != shapes[0]]:
             was, now = _by(shapes[0]), _by(shapes[odd[0]])
             raise InputError(f"{path}: section {odd[0]} is {now}, the first one is {was}")
-        if tiff.series[0].kind != "generic":
+        if tiff.series[0].kind != "generic" and any(len(series.pages) != 1 for series in tiff.series):
             raise InputError(f"{path}: holds {len(tiff.series)} image series; expected a single stack")
-        return None  # pages that differ in tags
+        return None  # pages that differ in tags, or were written one by one
     return tiff.series[0]
 
 
@@ -195,6 +197,10 @@ def _places(
     if "z" not in axes:  # sections may be called pages, images or, by ImageJ, frames
         longest = [axis for axis, size in zip(axes[:-2], shape[:-2], strict=True) if size > 1 and axis not in "cs"]
         axes = axes.replace(longest[0], "z") if len(longest) == 1 else axes
+        channels = shape[axes.index("c")] if "c" in axes else 0
+        if channels > MOST_CHANNELS and opening.channel is None and channels == math.prod(shape[:-2]):
+            warnings.warn(f"{path}: {channels} channels, taken as sections; --channel takes one", InputWarning, 2)
+            axes = axes.replace("z", "_").replace("c", "z")
     found = named_axes([*axes], shape, opening, path)
     places = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])
     places = places[tuple(found.fixed.get(place, slice(None)) for place in range(len(shape) - 2))]

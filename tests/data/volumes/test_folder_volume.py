@@ -127,9 +127,30 @@ def test_the_section_number_may_stand_anywhere_in_the_name(tmp_path, name):
 def test_of_several_numbers_that_differ_the_one_called_so_counts(tmp_path):
     names = {f"run_{2000 + 7 * number}_z{number}.png": number for number in (3, 4, 5)}
     assert levels(open_volume(write(tmp_path / "a", names))) == [3, 4, 5]
-    names = {f"run_{2000 + 7 * number}_{number}.png": number for number in (3, 4, 5)}
-    with pytest.raises(InputError, match=r"differ in 2 numbers, run_2021 and _3, so the order"):
+    names = {f"run_{2000 - 7 * number}_{number}.png": number for number in (3, 4, 5)}
+    with pytest.raises(InputError, match=r"differ in 2 numbers, run_1965 and _5, so the order"):
         open_volume(write(tmp_path / "b", names))
+
+
+def test_of_several_numbers_that_ascend_together_the_last_one_counts(tmp_path):
+    names = {f"2024-01-{number - 6:02d}_{number:03d}.png": number for number in (7, 8, 10)}
+    assert levels(open_volume(write(tmp_path / "a", names), on_missing="keep")) == [7, 8, 0, 10]
+    names["2024-01-05_009.png"] = 9
+    with pytest.raises(InputError, match="differ in 2 numbers"):
+        open_volume(write(tmp_path / "a", names))
+
+
+def test_depths_in_equal_steps_are_sections(tmp_path):
+    for name in ("slice_{}nm.png", "z{}_um_a.png"):
+        volume = open_volume(write(tmp_path / name[:2], {name.format(depth): depth for depth in (0, 40, 80, 120)}))
+        assert levels(volume) == [0, 40, 80, 120]
+        assert list(volume.numbers) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("name", "depths"), [("slice_{}nm.png", (10, 12, 14, 17)), ("slice_{}.png", (10, 12, 14))])
+def test_other_steps_are_missing_sections(tmp_path, name, depths):
+    with pytest.raises(InputError, match="missing"):
+        open_volume(write(tmp_path / "a", {name.format(depth): depth for depth in depths}))
 
 
 def test_time_stamps_are_no_section_numbers(tmp_path):

@@ -175,6 +175,52 @@ def test_coarser_levels_of_n5_have_larger_voxels(tmp_path):
         assert volume.voxel_size == (50, 10, 8)
 
 
+@pytest.mark.parametrize("key", ["scales", "downsamplingFactors"])
+@pytest.mark.parametrize(("inside", "dataset"), [("", "s1"), ("/s1", None)])
+def test_a_group_above_lists_how_coarse_the_levels_of_n5_are(tmp_path, key, inside, dataset):
+    path = write("n5", tmp_path, STACK)
+    shutil.copytree(path / "s0", path / "s1")
+    for level in ("s0", "s1"):
+        attributes = json.loads((path / level / "attributes.json").read_text())
+        attributes.pop("pixelResolution", None)
+        (path / level / "attributes.json").write_text(json.dumps(attributes))
+    size = {"unit": "nm", "dimensions": [4, 5, 50]}
+    (path / "attributes.json").write_text(
+        json.dumps({"n5": "2.0.0", "pixelResolution": size, key: [[1, 1, 1], [2, 4, 1]]})
+    )
+    with open_volume(f"{path}{inside}", dataset) as volume:
+        assert volume.voxel_size == (50, 20, 8)
+    with open_volume(path, "s0") as volume:
+        assert volume.voxel_size == (50, 5, 4)
+
+
+def group(multiscales):
+    return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"multiscales": multiscales}}}
+
+
+def scaled(scale):
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
+    return group([{"axes": ["z", "y", "x"], "datasets": [level]}])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "text"),
+    [
+        ("zarr.json", [1, 2], r"zarr.json is \[1, 2\]; expected an object"),
+        ("zarr.json", group("x"), 'multiscales is "x"; expected a list of objects'),
+        ("zarr.json", scaled(["a", 5, 4]), r'scale is \["a", 5, 4\]; expected a list of numbers'),
+        ("zarr.json", scaled(None), "scale is null; expected a list of numbers"),
+        ("info", {"scales": []}, r"scales is \[\]; expected a list of objects"),
+        ("info", {"scales": 5}, "scales is 5; expected a list of objects"),
+        ("info", {"scales": [{"key": "a"}]}, "resolution is null; expected three lengths"),
+    ],
+)
+def test_damaged_metadata_are_named(tmp_path, file, content, text):
+    (tmp_path / file).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"metadata are damaged: {text}"):
+        open_volume(tmp_path)
+
+
 @pytest.mark.parametrize("name", STORES)
 def test_damaged_metadata_are_one_line(name, tmp_path):
     path = write(name, tmp_path, STACK)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gpemsr.data.volumes.ids import read_ids
 from gpemsr.data.volumes.reader import open_volume
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, InputWarning
 
 STACK = np.random.default_rng(0).integers(0, 65535, (5, 20, 17), np.uint16)
 SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -101,13 +101,63 @@ def test_a_truncated_file_is_refused_or_complete(tmp_path, kind, part):
         (np.zeros((5, 20, 17), np.float64), {}, "float64 voxels; expected uint8, uint16, int8, int16 or float32"),
         (np.zeros((5, 20, 17), np.int32), {}, "int32 voxels"),
         (np.zeros((5, 3, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "ZCYX"}}, "--channel 0 to 2"),
-        (np.zeros((5, 20, 17), np.uint8), {"imagej": True, "metadata": {"axes": "CYX"}}, "axis c of length 5"),
+        (
+            np.zeros((4, 20, 17), np.uint8),
+            {"imagej": True, "metadata": {"axes": "CYX"}},
+            "axis c of length 4 .* takes one; sections have to be saved with axes z, y, x",
+        ),
     ],
 )
 def test_other_images_are_refused(tmp_path, stack, options, text):
     tifffile.imwrite(tmp_path / "a.tif", stack, **options)
     with pytest.raises(InputError, match=text):
         open_volume(tmp_path / "a.tif")
+
+
+def one_by_one(path, compression=None):
+    with tifffile.TiffWriter(path) as writer:
+        for section in STACK:
+            writer.write(section, compression=compression)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
+def test_sections_written_one_by_one_are_a_stack(tmp_path, name, compression):
+    one_by_one(tmp_path / name, compression)
+    np.testing.assert_array_equal(read(tmp_path / name), STACK)
+
+
+def test_sections_appended_are_a_stack(tmp_path):
+    for section in STACK:
+        tifffile.imwrite(tmp_path / "a.tif", section, append=True)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif"), STACK)
+
+
+def test_stacks_written_one_after_the_other_are_refused(tmp_path):
+    for _ in range(2):
+        tifffile.imwrite(tmp_path / "a.tif", STACK, append=True, photometric="minisblack")
+    with pytest.raises(InputError, match="holds 2 image series"):
+        open_volume(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_sections_written_one_by_one_and_cut_are_truncated(tmp_path, compression):
+    path = tmp_path / "a.tif"
+    one_by_one(path, compression)
+    content = path.read_bytes()
+    for size in range(0, len(content) - 8, 97):
+        path.write_bytes(content[:size])
+        with pytest.raises(InputError, match="truncated"):
+            read(path)
+
+
+@pytest.mark.parametrize("kind", ["imagej", "ome"])
+def test_many_channels_are_sections(tmp_path, kind):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, **{kind: True}, metadata={"axes": "CYX"})
+    with pytest.warns(InputWarning, match="5 channels, taken as sections"):
+        np.testing.assert_array_equal(read(tmp_path / "a.tif"), STACK)
+    with open_volume(tmp_path / "a.tif", channel=3) as volume:
+        np.testing.assert_array_equal(volume.read(range(1)), STACK[3:4])
 
 
 def test_a_section_of_another_size_is_named(tmp_path):
