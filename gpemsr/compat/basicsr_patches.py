@@ -6,6 +6,7 @@ import argparse
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -64,15 +65,20 @@ def distribute_without_cuda() -> None:
 def make_only_folders() -> None:
     """Let ``path`` hold keys of other models than BasicSR's.
 
-    BasicSR makes a folder of every value of ``path`` whose key it does not know, also where that is a file.
+    BasicSR makes a folder of every value of ``path`` whose key it does not know, also where that is a file. And it
+    fails to archive two folders of one name within a second: the second one waits.
     """
     import basicsr.test
     import basicsr.train
+    from basicsr.utils import get_time_str
 
     folders = ("experiments_root", "models", "training_states", "results_root", "log", "visualization")
 
     def make(original: Callable) -> Callable:
         def make_exp_dirs(opt):
+            root = opt["path"].get("experiments_root" if opt["is_train"] else "results_root")
+            while os.path.exists(f"{root}_archived_{get_time_str()}"):
+                time.sleep(0.1)
             return original({**opt, "path": {key: opt["path"][key] for key in folders if key in opt["path"]}})
 
         return make_exp_dirs
