@@ -24,6 +24,7 @@ from gpemsr.benchmark.fingerprint import fingerprint, hash_of, hash_of_sources
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, slug
 from gpemsr.benchmark.row import empty_row, run_row, stack_of
 from gpemsr.benchmark.training_run import ignore_interrupts
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_options import PairOptions
 from gpemsr.data.section_pairs import SectionPairs
 from gpemsr.data.section_store import open_section_store
@@ -158,7 +159,7 @@ class Benchmark:
             "versions": self.versions,
             "machine": machine(),
             "hashes": self.shared_hashes,
-            "sections": [f"{v}/{s:08d}" for v, info in self.store.volumes.items() for s in info.sections],
+            "sections": [section_key(v, s) for v, info in self.store.volumes.items() for s in info.sections],
             "rows": [slug(method.name) for method in options.methods] + ([HR] if how else []),
             **{name: f"{name}.tif" for name in stacks},
             "segmented": list(how.sections or (0, len(stacks["hr"]))) if how else None,

@@ -14,7 +14,7 @@ from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.archs.precision import Precision, in_precision
 from gpemsr.data.degradations import Kind
 from gpemsr.data.grey_values import eight_bits
-from gpemsr.data.section_sampling import section_key
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
 from gpemsr.metrics.blank import is_blank
 from gpemsr.metrics.codebook_usage import CodebookUsage

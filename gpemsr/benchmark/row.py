@@ -19,7 +19,7 @@ from gpemsr.benchmark.cost import count_macs, count_parameters, peak_memory
 from gpemsr.benchmark.networks import row_network
 from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, Segmenter, slug
 from gpemsr.data.grey_values import eight_bits
-from gpemsr.data.section_sampling import section_key
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_store import SectionStore, open_section_store
 from gpemsr.errors import InputError, InputWarning
 from gpemsr.files import replaced

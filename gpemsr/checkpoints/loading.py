@@ -29,8 +29,8 @@ def load_network_state(path: str, param_key: str | None = "params") -> State:
         raise InputError(f"{path}: {error}") from None
 
 
-def check_state(path: str, options: Mapping, param_key: str | None = "params", prefix: str = "") -> None:
-    """Check that a checkpoint's state dict matches a network, or the part of it below ``prefix``.
+def check_state(path: str, options: Mapping, param_key: str | None = "params", prefix: str = "") -> State:
+    """A checkpoint's state dict, checked to match a network, or the part of it below ``prefix``.
 
     Args:
         path: the checkpoint, ours or the authors'.
@@ -52,3 +52,4 @@ def check_state(path: str, options: Mapping, param_key: str | None = "params", p
     if comparison.problems:
         where = f", at {prefix.rstrip('.')}" if prefix else ""
         raise InputError(f"no weights of this {options['type']}{where}: {comparison.summarise()}")
+    return state

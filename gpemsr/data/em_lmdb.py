@@ -19,7 +19,7 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from gpemsr.data.lmdb_files import decode_png, read_metadata, shared_environment, stored_images
+from gpemsr.data.lmdb_files import decode_png, read_metadata, section_key, shared_environment, stored_images
 from gpemsr.data.section_store import open_section_store
 from gpemsr.errors import InputError
 from gpemsr.files import publish, remove, remove_leftovers, temporary_name, write_errors
@@ -183,7 +183,9 @@ def verify(path: str | Path, progress: bool = False) -> Verified:
         ):
             for info in store.volumes.values():
                 digest, entry = hashlib.sha256(), store.metadata["volumes"][info.name]
-                found.replaced += [_key(info.name, item["section"]) for item in entry.get("missing_sections", [])]
+                found.replaced += [
+                    section_key(info.name, item["section"]) for item in entry.get("missing_sections", [])
+                ]
                 limits: dict[int, tuple[int, int]] = {}
                 images = (
                     (number, *image)
@@ -203,7 +205,7 @@ def verify(path: str | Path, progress: bool = False) -> Verified:
                         raise InputError(f"{path / 'meta_info.txt'}: expected the line {line!r}")
                     _update_digest(digest, key.encode(), value)
                     bar.update()
-                found.blank += [_key(info.name, n) for n, (low, high) in limits.items() if low == high]
+                found.blank += [section_key(info.name, n) for n, (low, high) in limits.items() if low == high]
                 if digest.hexdigest() != entry.get("sha256"):
                     raise InputError(f"{path}: the SHA-256 of volume {info.name} is not the one in volume.json")
     except lmdb.Error as error:
@@ -211,10 +213,6 @@ def verify(path: str | Path, progress: bool = False) -> Verified:
     if next(lines, None) is not None:
         raise InputError(f"{path / 'meta_info.txt'}: has more lines than the LMDB has images")
     return found
-
-
-def _key(volume: str, number: int) -> str:
-    return f"{volume}/{number:08d}"
 
 
 def _meta_line(key: str, shape: tuple[int, ...]) -> str:

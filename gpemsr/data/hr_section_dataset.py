@@ -9,9 +9,10 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_options import CropOptions, check_crop, parse_options
 from gpemsr.data.section_pairs import check_crop_fits
-from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, section_key, to_tensor
+from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, to_tensor
 from gpemsr.data.section_store import open_section_store
 
 with importable_basicsr():

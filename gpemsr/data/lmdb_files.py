@@ -20,6 +20,11 @@ import numpy as np
 from gpemsr.errors import InputError
 
 
+def section_key(volume: str, section: int) -> str:
+    """Name of a section in items, logs and LMDBs: ``<volume>/<section:08d>``."""
+    return f"{volume}/{section:08d}"
+
+
 def stored_images(
     volume: str,
     section: int,
@@ -38,7 +43,7 @@ def stored_images(
     Yields:
         Key, rows and columns of an image.
     """
-    key = f"{volume}/{section:08d}"
+    key = section_key(volume, section)
     if tile is None or max(shape) <= tile:
         yield key, slice(0, shape[0]), slice(0, shape[1])
         return

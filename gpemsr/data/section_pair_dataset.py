@@ -10,9 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_options import CropOptions, PairOptions, check_crop, check_pair, parse_options
 from gpemsr.data.section_pairs import SectionPairs
-from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, section_key, to_tensor
+from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, to_tensor
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY

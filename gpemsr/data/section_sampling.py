@@ -11,11 +11,6 @@ import torch
 from torch.utils.data import get_worker_info
 
 
-def section_key(volume: str, section: int) -> str:
-    """Name of a section in items, logs and LMDBs: ``<volume>/<section:08d>``."""
-    return f"{volume}/{section:08d}"
-
-
 def image_name(volume: str, section: int) -> str:
     """File name of a section where a folder may take the sections of several volumes."""
     return f"{volume}_{section:08d}.png"

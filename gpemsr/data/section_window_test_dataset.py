@@ -9,9 +9,10 @@ import torch
 from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_options import PairOptions, check_num_frame, check_pair, parse_options
 from gpemsr.data.section_pairs import SectionPairs
-from gpemsr.data.section_sampling import section_key, to_tensor, window_indices
+from gpemsr.data.section_sampling import to_tensor, window_indices
 from gpemsr.options.schema import PositiveInt
 
 with importable_basicsr():

@@ -18,7 +18,7 @@ from torch import distributed
 from tqdm import tqdm
 
 from gpemsr.archs.precision import in_precision
-from gpemsr.data.section_sampling import section_key
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_window_test_dataset import SectionStack, SectionWindowTestDataset
 from gpemsr.files import replaced
 from gpemsr.metrics.blank import is_blank, left_out_text, scored

@@ -16,7 +16,7 @@ from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
 from gpemsr.archs.precision import Precision, in_precision
 from gpemsr.checkpoints.authors import compare, recognise
 from gpemsr.checkpoints.files import load_authors_file, network_options, read_checkpoint
-from gpemsr.checkpoints.loading import check_state, load_network_state
+from gpemsr.checkpoints.loading import check_state
 from gpemsr.errors import InputError
 from gpemsr.options.place import PATH_KEY, Place, check_component, check_section
 from gpemsr.options.read import read_options
@@ -61,18 +61,21 @@ def load_network(file: str | None, weights: str | None, device: torch.device | s
     Raises:
         InputError: the file, an option or the checkpoint is wrong, or there is none for a network that learns.
     """
+    return _load(network_section(file, weights), file, weights, device)
+
+
+def _load(section: dict[str, Any], file: str | None, weights: str | None, device: torch.device | str) -> nn.Module:
     from basicsr.archs import build_network
     from basicsr.utils.registry import ARCH_REGISTRY
 
-    section, place = network_section(file, weights), Place(str(file or weights), "network_g")
-    check_component(ARCH_REGISTRY, section, place)
+    check_component(ARCH_REGISTRY, section, Place(str(file or weights), "network_g"))
     net = build_network(dict(section))
     if weights is not None:
         try:
-            check_state(weights, section, "params_ema")
+            state = check_state(weights, section, "params_ema")
         except InputError as error:
             raise InputError(f"{weights}: {str(error).removeprefix(f'{weights}: ')}") from None
-        net.load_state_dict(load_network_state(weights, "params_ema"))
+        net.load_state_dict(state)
     elif any(True for _ in net.parameters()):
         raise InputError(f"weights=null: expected the checkpoint of this {section['type']}")
     return net.to(device).eval()
@@ -95,6 +98,7 @@ class VolumeNetwork:
         precision: ``fp32`` or ``bf16``.
 
     Attributes:
+        section: its options, see :func:`network_section`.
         scale: HR over LR size in x and y.
         num_frame: sections of a window.
         has_prior: whether it has a prior that says how sure it is.
@@ -106,7 +110,8 @@ class VolumeNetwork:
     def __init__(
         self, file: str | None, weights: str | None, device: torch.device | str = "cpu", precision: Precision = "fp32"
     ) -> None:
-        net = lay_out(load_network(file, weights, device))
+        self.section = network_section(file, weights)
+        net = lay_out(_load(self.section, file, weights, device))
         self.device = torch.device(device)
         if precision == "bf16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
             raise InputError("precision=bf16: this GPU has no bfloat16; expected fp32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from gpemsr import __version__, compat, register
 from gpemsr.data.grey_values import GreyRange, choose_range
+from gpemsr.data.survey import survey
 from gpemsr.data.volumes.formats import writable
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 from gpemsr.files import remove, sha256
 from gpemsr.volume.convert import convert
-from gpemsr.volume.network import VolumeNetwork, network_section
+from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.plan import Job, Plan
 from gpemsr.volume.preflight import Cost, Needs, choose_sizes, probe
 from gpemsr.volume.run import DiskFull, Run, Task, disk_errors, log, stored_plan
@@ -62,10 +63,10 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
     stored = stored_plan(job.folder) if job.folder.exists() else None
     device = torch.device(job.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network = VolumeNetwork(job.options, job.weights, device, job.precision)
-    volume, strict = open_source(job, "keep"), None
-    try:
-        if (job.on_missing or ("keep" if job.mask else "replace")) == "replace":
-            strict = open_source(job, "replace")
+    with ExitStack() as opened:
+        volume = opened.enter_context(open_source(job, "keep"))
+        is_strict = (job.on_missing or ("keep" if job.mask else "replace")) == "replace"
+        strict = opened.enter_context(open_source(job, "replace")) if is_strict else None
         region = resolve_region(job, volume)
         if volume.voxel_size is None:
             raise InputError(f"{job.source}: voxel size unknown; --voxel-size Z Y X is expected, in nm")
@@ -93,7 +94,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
             mask=None if stack.mask is None else fingerprint(stack.mask),
             missing=sorted(job.missing),
             weights=None if job.weights is None else sha256(Path(job.weights).expanduser()),
-            network=dict(network_section(job.options, job.weights)),
+            network=dict(network.section),
             num_frame=network.num_frame,
             scale=network.scale,
             precision=job.precision,
@@ -108,11 +109,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
         needs = Needs.of(plan, cost, itemsize, is_staged=not plan.pyramid)
         if stored is None:
             needs.refuse_full_disk(job.path)
-    except BaseException:
-        volume.close()
-        if strict is not None:
-            strict.close()
-        raise
+        opened.pop_all()  # the run closes them
     return Run(job, plan, stack, network), needs
 
 
@@ -145,8 +142,8 @@ def resolve_range(job: Job, volume: Volume) -> GreyRange:
     """Which grey values become 0 and 1. Raises :class:`InputError` where the job has to say."""
 
     def observed() -> tuple[float, float]:
-        ends = [(section.min(), section.max()) for section in map(volume.section, range(volume.shape[0]))]
-        return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+        found = survey(volume, volume.numbers, slice(0, volume.shape[1]), slice(0, volume.shape[2]))
+        return found.low, found.high
 
     choice = GreyRange(*job.grey_range) if isinstance(job.grey_range, tuple) else job.grey_range
     chosen = choose_range(choice, volume.dtype, observed, lambda: sample(volume, 32), job.source)

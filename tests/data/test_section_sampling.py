@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_sampling import (
     Augmentation,
     WorkerRandom,
     image_name,
     random_origin,
-    section_key,
     to_tensor,
     window_indices,
 )
