@@ -145,3 +145,17 @@ def without_gradient(net: torch.nn.Module) -> list[str]:
 def parameters(net: torch.nn.Module) -> int:
     """Number of parameters."""
     return sum(p.numel() for p in net.parameters())
+
+
+AFFINITY_NETWORKS = (
+    {"type": "SuperhumanUNet", "channels": [2, 2, 3, 3, 4]},
+    {"type": "MALAUNet", "num_feat": 2, "inc_factor": 2},
+)
+
+
+def write_network(path: Path, options: dict) -> str:
+    """Write the checkpoint of a network with random weights, which says its options; return its path."""
+    torch.manual_seed(0)
+    metadata = {"key_names": "gpemsr", "network_g": options}
+    torch.save({"params": build_network(dict(options)).state_dict(), "metadata": metadata}, path)
+    return str(path)

@@ -51,14 +51,18 @@ class MALAUNet(OptionChecked, nn.Module):
     def _check(cls, options: SimpleNamespace) -> None:
         check_positive(options, "num_feat", "inc_factor")
 
+    def levels(self, raw: torch.Tensor) -> list[torch.Tensor]:
+        """Features of the levels on the way down, of (b, 1, z, y, x) in [0, 1] whose y and x are padded first."""
+        found: list[torch.Tensor] = []
+        for convs in self.down:
+            found.append(convs(self.pool(found[-1]) if found else pad_to_multiple(raw, [f**NUM_POOL for f in POOL])))
+        return found
+
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
         """(b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x) of the affinities to the voxel before along z, y, x."""
         z, y, x = raw.shape[-3:]
-        feat = pad_to_multiple(raw, [factor**NUM_POOL for factor in POOL])
-        skips = []
-        for level, convs in enumerate(self.down):
-            feat = convs(self.pool(feat) if level else feat)
-            skips.append(feat)
+        skips = self.levels(raw)
+        feat = skips[-1]
         for level in reversed(range(NUM_POOL)):
             feat = self.merge[level](torch.cat([skips[level], self.up[level](feat)], 1))
         return self.affinities(feat)[..., :z, :y, :x]

@@ -47,14 +47,19 @@ class SuperhumanUNet(OptionChecked, nn.Module):
     def _check(cls, options: SimpleNamespace) -> None:
         check_widths(options.channels, 1, "channels", length=len(CHANNELS))
 
+    def levels(self, raw: torch.Tensor) -> list[torch.Tensor]:
+        """Features of the levels on the way down, of (b, 1, z, y, x) in [0, 1] whose y and x are padded first."""
+        feat = self.embed(pad_to_multiple(raw, [factor ** len(self.up) for factor in POOL]))
+        found: list[torch.Tensor] = []
+        for module in self.down:
+            found.append(module(self.pool(found[-1]) if found else feat))
+        return found
+
     def forward(self, raw: torch.Tensor) -> torch.Tensor:
         """(b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x) of the affinities to the voxel before along z, y, x."""
         z, y, x = raw.shape[-3:]
-        feat = self.embed(pad_to_multiple(raw, [factor ** len(self.up) for factor in POOL]))
-        skips = []
-        for level, module in enumerate(self.down):
-            feat = module(self.pool(feat) if level else feat)
-            skips.append(feat)
+        skips = self.levels(raw)
+        feat = skips[-1]
         for level in reversed(range(len(self.up))):
             feat = self.merge[level](skips[level] + self.up[level](feat))
         return self.affinities(feat)[..., :z, :y, :x]

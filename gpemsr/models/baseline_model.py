@@ -20,6 +20,7 @@ class BaselineTrainOptions(TrainOptions):
     """``train`` of :class:`BaselineModel`."""
 
     pixel_opt: dict
+    perceptual_opt: dict | None = None
 
 
 @MODEL_REGISTRY.register()

@@ -32,6 +32,7 @@ class GPEMSRTrainOptions(StageTrainOptions):
 
     pixel_opt: dict
     contextual_opt: dict | None = None
+    perceptual_opt: dict | None = None
     offset_lr_mul: PositiveFloat = 0.1
 
 
@@ -156,6 +157,8 @@ class GPEMSRModel(StageModel, SectionValidation):
             losses["l_pix"] = self.cri_pix(self.output, self.gt)
             if self.cri_contextual:
                 losses["l_contextual"] = self.cri_contextual(self.output, reference)
+            if self.cri_perceptual:
+                losses["l_percep"] = self.cri_perceptual(self.output, self.gt)[0]
         self.step(*losses.values())
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)

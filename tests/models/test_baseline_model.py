@@ -7,7 +7,7 @@ import pytest
 import torch
 from baseline_networks import EACH_FILE, demo_file
 from stage_runs import Run, train
-from tiny_stages import stage_options, write_sections
+from tiny_stages import AFFINITY_NETWORKS, stage_options, write_network, write_sections
 from torch.utils.data import default_collate
 
 import gpemsr
@@ -38,6 +38,16 @@ def make_run(tmp_path):
         return Run(small_data(demo_file(file, scale), tmp_path), tmp_path)
 
     return make
+
+
+def test_a_perceptual_loss_joins_the_pixel_loss(make_run):
+    run = make_run("edsr")
+    weights = write_network(run.folder / "affinities.pth", AFFINITY_NETWORKS[0])
+    run.options["train"]["perceptual_opt"] = {"type": "AffinityFeatureLoss", "weights": weights}
+    check_options(run.options, "my.yml", is_train=True)
+    model = run.model()
+    train(model, [default_collate([run.dataset("train")[0]])], range(1, 2))
+    assert model.get_current_log()["l_percep"] > 0
 
 
 @pytest.mark.parametrize(("file", "scale"), EACH_FILE)

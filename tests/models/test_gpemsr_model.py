@@ -7,7 +7,7 @@ import cv2
 import pytest
 import torch
 from stage_runs import Stage, moved, train, weights
-from tiny_stages import stage_options, trainable
+from tiny_stages import AFFINITY_NETWORKS, stage_options, trainable, write_network
 
 from gpemsr.archs import weights as published
 from gpemsr.archs.gpemsr_without_arch import PARTS
@@ -85,6 +85,15 @@ def test_the_contextual_loss_can_be_left_out_or_have_vgg_features(stage):
     assert set(model.get_current_log()) == {"l_pix", "attention"}
     stage.options["train"]["contextual_opt"] = {"type": "ContextualLoss", "features": "vgg19", "vgg_weights": None}
     train(stage.model(), batches, range(1, 2))
+
+
+def test_a_perceptual_loss_joins_the_others(stage):
+    weights = write_network(stage.folder / "affinities.pth", AFFINITY_NETWORKS[0])
+    stage.options["train"]["perceptual_opt"] = {"type": "AffinityFeatureLoss", "weights": weights}
+    check_options(stage.options, "my.yml", is_train=True)
+    model = stage.model()
+    train(model, stage.batches(), range(1, 2))
+    assert model.get_current_log()["l_percep"] > 0
 
 
 @pytest.mark.parametrize(("logit", "attention"), [(0, 0.5), (-30, 0), (30, 1)])

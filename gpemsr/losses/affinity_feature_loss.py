@@ -1,0 +1,68 @@
+"""Distance of a super-resolved section from the HR section, as a network that traces neurons sees them."""
+
+from __future__ import annotations
+
+import torch
+from basicsr.utils.registry import LOSS_REGISTRY
+from torch import nn
+
+from gpemsr.checkpoints.files import network_options, read_checkpoint
+from gpemsr.checkpoints.loading import check_state
+from gpemsr.errors import InputError
+
+NETWORKS = ("SuperhumanUNet", "MALAUNet")
+
+
+@LOSS_REGISTRY.register()
+class AffinityFeatureLoss(nn.Module):
+    """L1 distance of the features of a frozen network for affinities, on every level on its way down.
+
+    A perceptual loss whose features are those of the task, as SR4IR has them for detection (Kim et al., CVPR 2024). The
+    network sees single sections. Each level's distance is divided by the mean absolute feature of the HR section, so
+    that all levels weigh alike. Called as BasicSR's ``PerceptualLoss``, by ``train.perceptual_opt``.
+
+    Args:
+        weights: checkpoint of a :class:`SuperhumanUNet` or :class:`MALAUNet`, which says its own options.
+        loss_weight: weight of the loss.
+    """
+
+    def __init__(self, weights: str, loss_weight: float = 1.0) -> None:
+        from basicsr.archs import build_network
+
+        super().__init__()
+        self.check_options(weights)
+        self.loss_weight = loss_weight
+        options = _options(weights)
+        self.net = build_network(options)
+        self.net.load_state_dict(check_state(weights, options))
+        self.net.requires_grad_(False).eval()
+
+    @staticmethod
+    def check_options(weights: str, loss_weight: float = 1.0) -> None:
+        """Raise ValueError unless ``weights`` is a checkpoint of a network for affinities."""
+        try:
+            found = _options(weights)["type"]
+        except InputError as error:
+            raise ValueError(f"weights={weights}: {str(error).removeprefix(f'{weights}: ')}") from None
+        if found not in NETWORKS:
+            raise ValueError(f"weights={weights}: of {found}; expected those of {' or '.join(NETWORKS)}")
+
+    def train(self, mode: bool = True) -> AffinityFeatureLoss:
+        """The network stays in eval mode."""
+        return super().train(False)
+
+    def forward(self, pred: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Loss, a scalar, of sections (b, 1, H, W) in [0, 1]; no style loss."""
+        with torch.no_grad():
+            expected = self.net.levels(target[:, :, None])
+        pairs = zip(self.net.levels(pred[:, :, None]), expected, strict=True)
+        distances = [(found - wanted).abs().mean() / wanted.abs().mean() for found, wanted in pairs]
+        return self.loss_weight * torch.stack(distances).mean(), None
+
+
+def _options(weights: str) -> dict:
+    """Options of the network that a checkpoint is of; InputError if it cannot be read or does not say."""
+    options = network_options(read_checkpoint(weights))
+    if options is None:
+        raise InputError(f"{weights}: does not say what network it is of")
+    return options
