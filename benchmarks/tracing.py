@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -145,8 +146,10 @@ def main() -> None:
         if seed >= 0:
             name = f"{segmenter}_{method}_{seed}".replace(" ", "_")
             weights = str(fine_tune(arguments, name, options, weights, files[method][:EVERY], seed))
-        return found | score(options, weights, stacks[method][-1], ids[-1], arguments.device)
+        with scoring:
+            return found | score(options, weights, stacks[method][-1], ids[-1], arguments.device)
 
+    scoring = threading.Lock()  # what waterz prints is dropped for the whole process
     tasks = [(m, s, seed) for seed in range(-1, arguments.seeds) for s in arguments.segmenter for m in stacks]
     with ThreadPoolExecutor(arguments.workers) as pool:
         rows = list(pool.map(run, tasks))
