@@ -30,8 +30,9 @@ from gpemsr import compat, register
 from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.data.degradations import degrade
 from gpemsr.data.grey_values import GreyRange, eight_bits
-from gpemsr.volume.perform import perform, prepare
+from gpemsr.volume.perform import perform
 from gpemsr.volume.plan import Job
+from gpemsr.volume.planning import prepare
 from gpemsr.volume.section_loop import super_resolve_sections
 
 Rows = Iterator[tuple[str, str]]

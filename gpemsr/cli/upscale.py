@@ -86,10 +86,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 if blocks failed, 2 for bad input."""
     arguments = parser().parse_args(argv)
     job, part = read_job(arguments), parse_part(arguments.part)
-    from gpemsr.volume.perform import BlocksFailed, perform, prepare
+    from gpemsr.volume.planning import prepare
 
     is_begun = part is not None and job.folder.exists()
     run, needs = prepare(job, arguments.resume or is_begun)
+    from gpemsr.volume.perform import BlocksFailed, perform
+
     print(needs.text(run.plan), flush=True)
     if arguments.preview:
         from gpemsr.volume.preview import write_preview

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from gpemsr.data.degradations import Kind
+from gpemsr.volume.columns import Column, Turned
 from gpemsr.volume.consistent import consistent
 from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.section_loop import Sections, encoded_windows
-from gpemsr.volume.stack import Column, LRStack, Turned
-from gpemsr.volume.tiles import Block, Grid, Span
+from gpemsr.volume.stack import LRStack
+from gpemsr.volume.tiles import Block, Grid, Span, blend
 
 
 @dataclass(frozen=True)
@@ -161,18 +162,6 @@ def batches(
         for first in range(0, len(same), batch):
             together = same[first : first + batch]
             yield together, [(grid.y.seen(j), grid.x.seen(i)) for j, i in together]
-
-
-def blend(into: np.ndarray, image: np.ndarray, grid: Grid, block: Block, tile: tuple[int, int], scale: int) -> None:
-    """Add a tile (r*h, r*w) with its weights to a block's section (r*y, r*x), in place."""
-    targets, sources, weights = [], [], []
-    for axis, number, span in ((grid.y, tile[0], block.y), (grid.x, tile[1], block.x)):
-        used, seen = axis.used(number), axis.seen(number)
-        start, stop = max(used[0], span[0]), min(used[1], span[1])
-        targets.append(slice(scale * (start - span[0]), scale * (stop - span[0])))
-        sources.append(slice(scale * (start - seen[0]), scale * (stop - seen[0])))
-        weights.append(axis.weights(number, scale)[scale * (start - used[0]) : scale * (stop - used[0])])
-    into[tuple(targets)] += image[tuple(sources)] * np.outer(*weights)
 
 
 def seams_of(image: np.ndarray, grid: Grid, block: Block, scale: int) -> SeamSums:

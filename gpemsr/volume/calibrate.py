@@ -16,8 +16,8 @@ from gpemsr.errors import InputError
 from gpemsr.files import replaced
 from gpemsr.volume.blocks import super_resolve_tiles
 from gpemsr.volume.calibration import Calibration
+from gpemsr.volume.columns import Turned
 from gpemsr.volume.network import VolumeNetwork
-from gpemsr.volume.stack import Turned
 from gpemsr.volume.trust import section_layers
 
 BINS = 10

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
-from scipy.optimize import isotonic_regression
 
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
@@ -40,6 +39,8 @@ class Curve(BaseModel):
     @classmethod
     def fit(cls, values: np.ndarray, squared: np.ndarray) -> Curve:
         """Isotonic regression of squared errors (n,) on values (n,) in bins of equal numbers, rising or falling."""
+        from scipy.optimize import isotonic_regression
+
         order = np.argsort(values, kind="stable")
         parts = np.array_split(order, min(BINS, len(order)))
         means, errors = (np.array([of[part].mean() for part in parts]) for of in (values, squared))

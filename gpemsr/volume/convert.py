@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from gpemsr.data.volumes.formats import create_volume
 from gpemsr.files import remove
-from gpemsr.volume.run import Run, disk_errors
+from gpemsr.volume.disk import disk_errors
+from gpemsr.volume.run import Run
 
 
 def convert(run: Run, progress: bool) -> dict[str, Any]:

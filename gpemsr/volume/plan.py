@@ -7,14 +7,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gpemsr.archs.precision import Precision
 from gpemsr.data.volumes.nodes import is_remote
 from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, pyramid_factors
 from gpemsr.errors import InputError
+from gpemsr.files import read_record
 from gpemsr.volume.stack import Region
 from gpemsr.volume.tiles import Block, Grid
+
+if TYPE_CHECKING:
+    from gpemsr.archs.precision import Precision
 
 CHUNK = (8, 128, 128)
 SHARD = 1024  # HR pixels along y and x, where the network sees whole sections
@@ -216,3 +219,19 @@ class Plan:
                 raise InputError(
                     f"{folder}: was begun with {name} {was}, not {now}; expected the same, or remove that folder"
                 )
+
+
+def stored_plan(folder: Path) -> Plan:
+    """The plan that a run was begun with. Raises :class:`InputError` if there is none."""
+    try:
+        return Plan.from_json(read_record(folder / "plan.json")["plan"])
+    except (KeyError, TypeError, ValueError):
+        raise InputError(f"{folder}: has no plan of a run; expected a folder that gpemsr-upscale made") from None
+
+
+def stored_job(folder: Path) -> Job:
+    """The job that a run was begun with."""
+    stored = read_record(folder / "plan.json")["job"]
+    names = ("missing", "voxel_size", "grey_range")
+    tuples = {name: tuple(stored[name]) for name in names if isinstance(stored[name], list)}
+    return Job(**{**stored, **tuples, "region": tuple(tuple(ends) for ends in stored["region"])})

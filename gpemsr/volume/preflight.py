@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from gpemsr.errors import InputError
-from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.plan import Job, Plan
 from gpemsr.volume.tiles import MULTIPLE
 
-PROBES = (32, 64)  # LR pixels
 LARGEST_TILE = 512
 OVERLAP, HALO = 24, 8
 DEPTH_WHOLE, DEPTH_TILED = 32, 16
 BLENDING = 2**32  # bytes for blending a block, at most
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run has.
+
+    Attributes:
+        memory: bytes that it may take.
+        is_gpu: whether they are a GPU's.
+    """
+
+    memory: int
+    is_gpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,68 +53,8 @@ class Cost:
         return self.fixed + self.per_pixel * pixels
 
 
-@torch.no_grad()
-def probe(network: VolumeNetwork) -> Cost:
-    """Measure one section on two small tiles of noise."""
-    taken = []
-    for side in PROBES:
-        lq = torch.rand(1, 1, 1, side, side, device=network.device)
-
-        def section(lq: torch.Tensor = lq) -> None:
-            encoded = network.encode_sections(lq)
-            network.reconstruct(type(encoded).cat([encoded] * network.num_frame))
-
-        taken.append(measured(section, network.device))
-    (small, _), (large, seconds) = taken
-    per_pixel = max(0.0, (large - small) / (PROBES[1] ** 2 - PROBES[0] ** 2))
-    return Cost(max(0.0, large - per_pixel * PROBES[1] ** 2), per_pixel, seconds / PROBES[1] ** 2)
-
-
-def measured(function: Callable[[], Any], device: torch.device) -> tuple[int, float]:
-    """Bytes that ``function`` takes at most, and its seconds."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-    else:
-        reset_peak()
-        before = process_memory("VmRSS")
-    start = time.perf_counter()
-    function()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-        after = torch.cuda.max_memory_allocated(device)
-    else:
-        after = process_memory("VmHWM")
-    return max(0, after - before), time.perf_counter() - start
-
-
-def reset_peak() -> None:
-    """Forget this process's peak of memory, where the kernel can."""
-    file = Path("/proc/self/clear_refs")
-    if file.exists():
-        file.write_text("5")
-
-
-def process_memory(name: str) -> int:
-    """Bytes of this process: ``VmRSS`` now, ``VmHWM`` at most so far."""
-    return _proc_value(Path("/proc/self/status"), name)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that a run may take: most of what is free."""
-    if device.type == "cuda":
-        return int(0.85 * torch.cuda.mem_get_info(device)[0])
-    return int(0.6 * _proc_value(Path("/proc/meminfo"), "MemAvailable"))
-
-
-def _proc_value(file: Path, name: str) -> int:
-    lines = file.read_text().splitlines() if file.exists() else []
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 2**32)
-
-
 def choose_sizes(
-    job: Job, shape: tuple[int, int, int], itemsize: int, scale: int, cost: Cost, device: torch.device
+    job: Job, shape: tuple[int, int, int], itemsize: int, scale: int, cost: Cost, machine: Machine
 ) -> dict[str, int]:
     """``tile``, ``overlap``, ``halo``, ``depth``, ``tiles`` and ``batch`` of a plan.
 
@@ -117,7 +63,7 @@ def choose_sizes(
     Raises:
         InputError: not even a small tile fits.
     """
-    memory = job.memory or free_memory(device)
+    memory = job.memory or machine.memory
     depth, height, width = shape
     whole = -(-max(height, width) // MULTIPLE) * MULTIPLE
     overlap = OVERLAP if job.overlap is None else job.overlap
@@ -140,7 +86,7 @@ def choose_sizes(
         side = math.sqrt(min(memory / 3, BLENDING) / (deep * (4 + itemsize)))
         core = tile - overlap
         tiles = max(1, min(-(-whole // max(core, 1)), int(side // (scale * max(core, 1)))))
-        if job.batch is None and device.type == "cuda":
+        if job.batch is None and machine.is_gpu:
             batch = max(1, min(8, int(memory / 2 // max(1.0, cost.memory(tile * tile)))))
     return {"tile": tile, "overlap": overlap, "halo": halo, "depth": deep, "tiles": tiles, "batch": batch}
 

@@ -10,8 +10,8 @@ from PIL import Image
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.files import replaced
 from gpemsr.volume.blocks import super_resolve_tiles
+from gpemsr.volume.columns import Column
 from gpemsr.volume.run import Run
-from gpemsr.volume.stack import Column
 
 LARGEST = 1024  # HR pixels
 

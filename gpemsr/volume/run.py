@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -20,8 +19,9 @@ from gpemsr.data.volumes.ome_zarr_writer import ImageLevel, create_image, shrink
 from gpemsr.errors import InputError
 from gpemsr.files import publish, read_record, remove, replaced, sha256
 from gpemsr.volume.blocks import BlockResult, SeamSums, super_resolve_block
+from gpemsr.volume.disk import disk_errors
 from gpemsr.volume.network import VolumeNetwork
-from gpemsr.volume.plan import Job, Plan
+from gpemsr.volume.plan import Job, Plan, stored_plan
 from gpemsr.volume.stack import LRStack
 from gpemsr.volume.trust import BlockTrust, create_layers, least_trusted, write_layers
 
@@ -217,42 +217,3 @@ class Run:
                 yield False
             else:
                 yield self.folder.is_dir() and not self.job.path.exists()
-
-
-def stored_plan(folder: Path) -> Plan:
-    """The plan that a run was begun with. Raises :class:`InputError` if there is none."""
-    try:
-        return Plan.from_json(read_record(folder / "plan.json")["plan"])
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"{folder}: has no plan of a run; expected a folder that gpemsr-upscale made") from None
-
-
-def stored_job(folder: Path) -> Job:
-    """The job that a run was begun with."""
-    stored = read_record(folder / "plan.json")["job"]
-    names = ("missing", "voxel_size", "grey_range")
-    tuples = {name: tuple(stored[name]) for name in names if isinstance(stored[name], list)}
-    return Job(**{**stored, **tuples, "region": tuple(tuple(ends) for ends in stored["region"])})
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Report what the operating system refuses in one line.
-
-    Raises:
-        InputError: with the reason.
-        DiskFull: as well, if the disk is full.
-    """
-    try:
-        yield
-    except (OSError, InputError) as error:
-        cause = error.__cause__ if isinstance(error, InputError) else error
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"{path}: the disk is full; make room, then go on with --resume") from error
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be written ({error})") from error
-
-
-class DiskFull(InputError):
-    """The disk is full: no other block can be written either."""

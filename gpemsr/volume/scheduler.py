@@ -15,8 +15,10 @@ from typing import Any
 import torch
 
 from gpemsr.errors import InputError
-from gpemsr.volume.perform import prepare, tried
-from gpemsr.volume.run import Run, Task, stored_job
+from gpemsr.volume.perform import tried
+from gpemsr.volume.plan import stored_job
+from gpemsr.volume.planning import prepare
+from gpemsr.volume.run import Run, Task
 
 AHEAD = 2  # tasks that are submitted, for each worker
 

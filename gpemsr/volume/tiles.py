@@ -171,3 +171,15 @@ class Grid:
     def tiles_of(self, block: Block) -> list[tuple[int, int]]:
         """(y, x) numbers of the tiles that have weight in a block."""
         return [(j, i) for j in self.y.touching(block.y) for i in self.x.touching(block.x)]
+
+
+def blend(into: np.ndarray, image: np.ndarray, grid: Grid, block: Block, tile: tuple[int, int], scale: int) -> None:
+    """Add a tile (r*h, r*w) with its weights to a block's section (r*y, r*x), in place."""
+    targets, sources, weights = [], [], []
+    for axis, number, span in ((grid.y, tile[0], block.y), (grid.x, tile[1], block.x)):
+        used, seen = axis.used(number), axis.seen(number)
+        start, stop = max(used[0], span[0]), min(used[1], span[1])
+        targets.append(slice(scale * (start - span[0]), scale * (stop - span[0])))
+        sources.append(slice(scale * (start - seen[0]), scale * (stop - seen[0])))
+        weights.append(axis.weights(number, scale)[scale * (start - used[0]) : scale * (stop - used[0])])
+    into[tuple(targets)] += image[tuple(sources)] * np.outer(*weights)

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from gpemsr.data.degradations import Kind, check_degradation
 from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, ImageLevel, create_image
 from gpemsr.errors import InputError
 from gpemsr.files import sha256
-from gpemsr.volume.blocks import TileSection, blend
 from gpemsr.volume.calibration import Calibration
 from gpemsr.volume.consistent import residual
-from gpemsr.volume.network import VolumeNetwork
-from gpemsr.volume.tiles import Block
+from gpemsr.volume.tiles import Block, blend
 
 if TYPE_CHECKING:
+    import torch
+
+    from gpemsr.volume.blocks import TileSection
     from gpemsr.volume.plan import Job, Plan
+    from gpemsr.volume.planning import NetworkFacts
 
 FOLDER = "trust"  # within the image
 PRIOR = ("confidence", "entropy", "mask")
@@ -53,7 +54,7 @@ def layer_names(how: str | None, has_prior: bool, is_calibrated: bool = False) -
     return names + ["disagreement"] * (how == "full") + ["expected_error"] * is_calibrated
 
 
-def plan_trust(job: Job, network: VolumeNetwork, shape: tuple[int, int, int]) -> dict[str, Any]:
+def plan_trust(job: Job, network: NetworkFacts, shape: tuple[int, int, int]) -> dict[str, Any]:
     """``degradation``, ``consistent``, ``trust`` and ``calibration`` of a plan for an LR region of this shape.
 
     Raises:

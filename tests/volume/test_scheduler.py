@@ -7,7 +7,8 @@ import pytest
 
 from gpemsr.errors import InputError
 from gpemsr.volume import scheduler
-from gpemsr.volume.perform import perform, prepare, super_resolve
+from gpemsr.volume.perform import perform, super_resolve
+from gpemsr.volume.planning import prepare
 
 pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
 

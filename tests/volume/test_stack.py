@@ -7,7 +7,8 @@ import tifffile
 from gpemsr.data.grey_values import GreyRange
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
-from gpemsr.volume.stack import REACH, Column, LRStack, fingerprint
+from gpemsr.volume.columns import REACH, Column
+from gpemsr.volume.stack import LRStack, fingerprint
 from gpemsr.volume.tiles import Block, Grid
 
 

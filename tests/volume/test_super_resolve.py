@@ -15,10 +15,11 @@ from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, ImageLevel, create_
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 from gpemsr.files import sha256
-from gpemsr.volume import perform as perform_module
+from gpemsr.volume import probe as probe_module
 from gpemsr.volume import run as run_module
 from gpemsr.volume.network import VolumeNetwork
-from gpemsr.volume.perform import BlocksFailed, prepare, super_resolve
+from gpemsr.volume.perform import BlocksFailed, super_resolve
+from gpemsr.volume.planning import prepare
 from gpemsr.volume.preflight import Cost
 
 
@@ -225,7 +226,7 @@ def test_out_of_memory_makes_the_batch_smaller_not_the_tile(tiled, monkeypatch):
     assert super_resolve(made) is not None
     with monkeypatch.context() as patch, pytest.raises(BlocksFailed, match="out of memory with one tile of 28"):
         patch.setattr(VolumeNetwork, "encode_sections", lambda self, lq: encode(self, torch.cat([lq, lq])))
-        patch.setattr(perform_module, "probe", lambda network: Cost(0, 1, 0))
+        patch.setattr(probe_module, "probe", lambda network: Cost(0, 1, 0))
         super_resolve(tiled(output="b.zarr"))
 
 
