@@ -88,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job, part = read_job(arguments), parse_part(arguments.part)
     from gpemsr.volume.planning import prepare
 
-    is_begun = part is not None and job.folder.exists()
-    run, needs = prepare(job, arguments.resume or is_begun)
+    run, needs = prepare(job, arguments.resume or (part is not None and job.is_begun))
     from gpemsr.volume.perform import BlocksFailed, perform
 
     print(needs.text(run.plan), flush=True)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gpemsr.errors import InputError
 from gpemsr.volume.convert import convert
 from gpemsr.volume.disk import DiskFull, disk_errors
+from gpemsr.volume.finished import stored_note
 from gpemsr.volume.plan import Job
 from gpemsr.volume.planning import prepare
 from gpemsr.volume.run import Run, Task, log
@@ -58,7 +59,7 @@ def super_resolve(
         InputError: bad input, before anything is written; a full disk.
         BlocksFailed: some blocks failed twice; the others are done.
     """
-    run, _ = prepare(job, resume or (part is not None and job.folder.exists()))
+    run, _ = prepare(job, resume or (part is not None and job.is_begun))
     return perform(run, resume=resume, part=part, execute=execute, progress=progress)
 
 
@@ -71,6 +72,8 @@ def perform(
     progress: bool = False,
 ) -> dict[str, Any] | None:
     """Do a prepared run; arguments and result as those of :func:`super_resolve`."""
+    if run.job.path.exists():  # finished
+        return stored_note(run.job.path)
     execute = execute or one_after_the_other
     with disk_errors(run.job.path):
         run.create()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gpemsr.archs.precision import Precision
 
 CHUNK = (8, 128, 128)
+NOT_TOLD = ("blocks", "pyramid", "ome_version", "batch", "depth", "tiles")  # in the image
 SHARD = 1024  # HR pixels along y and x, where the network sees whole sections
 
 
@@ -94,6 +95,11 @@ class Job:
     def folder(self) -> Path:
         """Where plan, markers and the image are until all of it is done."""
         return self.path.with_name(f"{self.path.name}.run")
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a run of it, or the volume that came of one."""
+        return self.folder.exists() or self.path.exists()
 
 
 @dataclass(frozen=True)
@@ -210,15 +216,16 @@ class Plan:
         tuples = {name: tuple(data[name]) for name in ("voxel_size", "translation", "grey_range")}
         return cls(**{**data, **tuples, "region": region})
 
-    def refuse_unless_same(self, other: Plan, folder: Path) -> None:
-        """Raise :class:`InputError` naming what differs from ``other``, the stored plan."""
-        ours, theirs = self.to_json(), other.to_json()
-        for name in (f.name for f in fields(self)):
-            if ours[name] != theirs[name]:
-                was, now = (json.dumps(value)[:120] for value in (theirs[name], ours[name]))
-                raise InputError(
-                    f"{folder}: was begun with {name} {was}, not {now}; expected the same, or remove that folder"
-                )
+    def told(self) -> dict[str, Any]:
+        """What the image says of it."""
+        return {name: value for name, value in self.to_json().items() if name not in NOT_TOLD}
+
+    def refuse_unless_same(self, theirs: Mapping[str, Any], path: Path) -> None:
+        """Raise :class:`InputError` naming what differs from what is stored at ``path`` of a plan, as plain data."""
+        for name, ours in self.to_json().items():
+            if name in theirs and ours != theirs[name]:
+                was, now = (json.dumps(value)[:120] for value in (theirs[name], ours))
+                raise InputError(f"{path}: was begun with {name} {was}, not {now}; expected the same, or remove it")
 
 
 def stored_plan(folder: Path) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,7 @@ from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 from gpemsr.files import remove, sha256
 from gpemsr.volume.disk import disk_errors
+from gpemsr.volume.finished import stored_note, verify_finished
 from gpemsr.volume.plan import Job, Plan, stored_plan
 from gpemsr.volume.preflight import Cost, Machine, Needs, choose_sizes
 from gpemsr.volume.stack import LRStack, Region, fingerprint, sample
@@ -41,14 +43,19 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
 
     Args:
         job: what to do.
-        resume: go on with a run that was begun; its sizes are taken where the job has none.
+        resume: go on with a run that was begun, whose sizes are taken where the job has none; a finished one is read.
         is_worker: only a worker of a run, which measures nothing.
 
     Raises:
         InputError: whatever is wrong, in one line.
     """
     check_output(job, resume)
-    stored = stored_plan(job.folder) if job.folder.exists() else None
+    is_finished = job.path.exists()
+    known: dict[str, Any] = {}
+    if is_finished:
+        known = stored_note(job.path)
+    elif job.folder.exists():
+        known = stored_plan(job.folder).to_json()
     with ExitStack() as opened:
         stack = open_stack(job)
         opened.callback(stack.close)
@@ -64,16 +71,20 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
         compat.apply()
         device = torch.device(job.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         network = VolumeNetwork(job.options, job.weights, device, job.precision)
-        cost = Cost(0, 0, 0) if is_worker else probe(network)
-        plan, needs = make_plan(job, stack, network, cost, machine(device), stored)
-        if stored is None:
+        cost = Cost(0, 0, 0) if is_worker or is_finished else probe(network)
+        plan, needs = make_plan(job, stack, network, cost, machine(device), known)
+        if is_finished:
+            verify_finished(job.path, plan)
+        elif known:
+            plan.refuse_unless_same(known, job.folder)
+        else:
             needs.refuse_full_disk(job.path)
         opened.pop_all()  # the run closes it
     return Run(job, plan, stack, network), needs
 
 
 def make_plan(
-    job: Job, stack: LRStack, network: NetworkFacts, cost: Cost, machine: Machine, stored: Plan | None = None
+    job: Job, stack: LRStack, network: NetworkFacts, cost: Cost, machine: Machine, known: Mapping[str, Any]
 ) -> tuple[Plan, Needs]:
     """The plan of a job, and what it takes; needs no torch.
 
@@ -83,19 +94,17 @@ def make_plan(
         network: what is known of the network.
         cost: of a section of a tile.
         machine: that it runs on.
-        stored: the plan that the run was begun with.
+        known: of the plan that the run was begun with; its sizes are taken where the job has none.
 
     Raises:
-        InputError: sizes do not go together or do not fit into memory, or the plan is not the stored one.
+        InputError: sizes do not go together or do not fit into memory.
     """
     volume = stack.volume
     assert volume.voxel_size is not None
     cost = cost.times(2 if job.trust == "full" else 1)
     itemsize = volume.dtype.itemsize
     chosen: dict[str, Any] = choose_sizes(job, stack.shape, itemsize, network.scale, cost, machine)
-    if stored is not None:
-        chosen = {name: value if getattr(job, name, None) is not None else getattr(stored, name)
-                  for name, value in chosen.items()}  # fmt: skip
+    chosen |= {name: known[name] for name in chosen.keys() & known.keys() if getattr(job, name, None) is None}
     grid = Grid(stack.shape, *(chosen[name] for name in ("tile", "overlap", "halo", "depth", "tiles")))
     plan = Plan(
         version=__version__,
@@ -117,8 +126,6 @@ def make_plan(
         ome_version=job.ome_version,
         **plan_trust(job, network, stack.shape),
     )
-    if stored is not None:
-        plan.refuse_unless_same(stored, job.folder)
     return plan, Needs.of(plan, cost, itemsize, is_staged=not plan.pyramid)
 
 
@@ -127,13 +134,13 @@ def check_output(job: Job, resume: bool) -> None:
     path = job.path
     if path.suffix != ".zarr" and path.suffix.lower() not in writable():
         raise InputError(f"{path}: not a format that is written; expected .zarr, {', '.join(writable())}")
-    if path.exists():
+    if path.exists() and not resume:
         raise InputError(f"{path} exists; expected the name of a new volume")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{path}: no such folder")
     if job.folder.exists() and not resume:
         raise InputError(f"{job.folder}: a run that has not ended; --resume goes on with it, or remove that folder")
-    if resume and not job.folder.exists():
+    if resume and not job.is_begun:
         raise InputError(f"{job.folder}: no run to go on with")
     with disk_errors(path):
         probe_file = path.with_name(f".{path.name}.probe")

@@ -26,7 +26,6 @@ from gpemsr.volume.stack import LRStack
 from gpemsr.volume.trust import BlockTrust, create_layers, least_trusted, write_layers
 
 log = logging.getLogger("gpemsr.volume")
-NOT_TOLD = ("blocks", "pyramid", "ome_version", "batch", "depth", "tiles")  # of a plan, in the image
 Advance = Callable[[], object]
 Task = tuple[int, int]  # level of the pyramid, number of the block (level 0) or shard
 
@@ -55,7 +54,7 @@ class Run:
             InputError: it cannot be written, or is there with another plan.
         """
         if self.folder.exists():
-            return self.plan.refuse_unless_same(stored_plan(self.folder), self.folder)
+            return self.plan.refuse_unless_same(stored_plan(self.folder).to_json(), self.folder)
         with replaced(self.folder) as temporary:
             (temporary / "done").mkdir(parents=True)
             (temporary / "plan.json").write_text(
@@ -67,9 +66,7 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """What the image says of itself."""
-        plan = self.plan.to_json()
-        made = {"content": "super-resolved", "source_file": Path(self.job.source).name}
-        return {**made, **{name: value for name, value in plan.items() if name not in NOT_TOLD}}
+        return {"content": "super-resolved", "source_file": Path(self.job.source).name, **self.plan.told()}
 
     def tasks(self, level: int) -> list[Task]:
         """The tasks of a level that are not marked as done."""

@@ -1,9 +1,13 @@
 """gpemsr-upscale: exit codes, what it prints, one line for bad input."""
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
+import torch
 import zarr
+from tiny_stages import NETWORKS, tiny_network
 
 from gpemsr.cli.upscale import main
 
@@ -51,6 +55,22 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, words, said):
     before = sorted(tmp_path.rglob("*"))
     code, _, err = run(*words)
     assert code == 2 and err.count("\n") == 1 and said in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_finished_volume_is_done_already(run):
+    run()
+    code, out, _ = run("--resume")
+    assert code == 0 and "sr.zarr: done" in out
+
+
+def test_weights_for_another_scale_are_one_line_and_exit_code_2(run, tmp_path):
+    name, options = NETWORKS[3]
+    torch.save({"params": tiny_network(3).state_dict()}, tmp_path / "x8.pth")
+    (tmp_path / "x16.yml").write_text(json.dumps({"network_g": {"type": name, **options, "scale": 16}}))
+    before = sorted(tmp_path.rglob("*"))
+    code, _, err = run("--weights", "x8.pth", "-opt", "x16.yml")
+    assert code == 2 and err.count("\n") == 1 and "x8.pth: no weights of this GPEMSR" in err
     assert sorted(tmp_path.rglob("*")) == before
 
 

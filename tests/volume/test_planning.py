@@ -18,7 +18,7 @@ from gpemsr.volume.planning import make_plan, open_stack
 from gpemsr.volume.preflight import Cost, Machine
 job = Job(**json.loads(sys.argv[1]))
 network = SimpleNamespace(section={"type": "Bicubic", "scale": 8}, scale=8, num_frame=1, has_prior=False)
-plan, needs = make_plan(job, open_stack(job), network, Cost(0, 10_000, 1e-5), Machine(int(2.7e9)))
+plan, needs = make_plan(job, open_stack(job), network, Cost(0, 10_000, 1e-5), Machine(int(2.7e9)), {})
 (peak,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(needs.text(plan))
 print(json.dumps([int(peak.split()[1]) / 1000, time.perf_counter() - start, len(plan.wanted), "torch" in sys.modules]))

@@ -1,0 +1,54 @@
+"""A volume that is complete: what it says of how it was made, and whether that is what is wanted."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from gpemsr.data.volumes.reader import open_volume
+from gpemsr.errors import InputError
+from gpemsr.volume.plan import Plan
+
+
+def stored_note(path: Path) -> dict[str, Any]:
+    """What a finished volume says of itself. Raises :class:`InputError` if it is none of ours."""
+    try:
+        note = _read_note(path)
+        if note["content"] != "super-resolved":
+            raise ValueError(note["content"])
+        return note
+    except Exception:  # any file may be there, and each library raises its own
+        raise InputError(f"{path} exists and is no volume of gpemsr-upscale; expected the name of a new one") from None
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    if path.suffix == ".zarr":
+        import zarr
+
+        return dict(zarr.open_group(str(path), mode="r").attrs["gpemsr"])  # type: ignore[call-overload]
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        import h5py
+
+        with h5py.File(path) as file:
+            return json.loads(file["volumes/raw"].attrs["note"])
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        ome = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"] if file.ome_metadata else None
+        return json.loads(ome or re.search(r"^note=(.*)$", file.pages[0].description, re.MULTILINE)[1])
+
+
+def verify_finished(path: Path, plan: Plan) -> None:
+    """Read all of a finished volume.
+
+    Raises:
+        InputError: it was made in another way, naming what differs, or cannot be read.
+    """
+    plan.refuse_unless_same(stored_note(path), path)
+    with open_volume(path, on_missing="keep") as volume:
+        if volume.shape != plan.layout.shape:
+            raise InputError(f"{path}: {volume.shape} voxels; expected {plan.layout.shape}")
+        for z in range(volume.shape[0]):
+            volume.section(z)
