@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpemsr.checkpoints.shipped import SHIPPED, weights_file
 from gpemsr.cli import new_parser
 from gpemsr.data.degradations import LINEAR
 from gpemsr.errors import InputError, command
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("hr", help="LMDB of HR sections, or a folder with a folder of PNG sections for each volume")
     parse.add_argument("output", type=Path, help="JSON file to write")
     parse.add_argument("--lr", metavar="LMDB", help="LR sections that belong to them (default: made by --degradation)")
-    parse.add_argument("--weights", metavar="FILE", help="checkpoint of the network")
+    parse.add_argument("--weights", metavar="FILE", help=f"checkpoint, or one of {', '.join(SHIPPED)}")
     parse.add_argument("-opt", metavar="FILE", help="option file with network_g, if the checkpoint does not say")
     parse.add_argument("--degradation", choices=LINEAR, default="bicubic", help="of training (default bicubic)")
     parse.add_argument("--trust", choices=("basic", "full"), default="full", help="layers (default full)")
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{output}: expected the name of a new .json file")
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output}: no such folder")
+    weights = None if arguments.weights is None else str(weights_file(arguments.weights))
     import numpy as np
     import torch
 
@@ -55,12 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gpemsr.volume.calibrate import draw_reliability, measure, scores
     from gpemsr.volume.calibration import Calibration
     from gpemsr.volume.network import VolumeNetwork
-    from gpemsr.volume.trust import layer_names
+    from gpemsr.volume.trust import CUES, layer_names
 
     register()
     compat.apply()
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = VolumeNetwork(arguments.opt, arguments.weights, device)
+    network = VolumeNetwork(arguments.opt, weights, device)
     options = {
         "name": "held back",
         "type": "SectionWindowTestDataset",
@@ -70,11 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         **({"dataroot_lq": arguments.lr} if arguments.lr else {"degradation": {"kind": arguments.degradation}}),
     }
     stacks = list(SectionWindowTestDataset(options).stacks.values())
-    names = layer_names(arguments.trust, network.has_prior)
+    names = [*layer_names(arguments.trust, network.has_prior), *CUES]
     known = measure(network, stacks, names, arguments.degradation, progress=True)
 
-    weights = None if arguments.weights is None else sha256(Path(arguments.weights).expanduser())
-    made = {"scale": network.scale, "weights": weights, "degradation": arguments.degradation}
+    checksum = None if weights is None else sha256(Path(weights))
+    made = {"scale": network.scale, "weights": checksum, "degradation": arguments.degradation}
     first, second = known.half(0), known.half(1)
     half = Calibration.fit(first.layers, first.squared, **made)
     grey_range = stacks[0].info.grey_range

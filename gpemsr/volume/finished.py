@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ def _read_note(path: Path) -> dict[str, Any]:
     if path.suffix == ".zarr":
         import zarr
 
-        return dict(zarr.open_group(str(path), mode="r").attrs["gpemsr"])  # type: ignore[call-overload]
+        attributes: Any = zarr.open_group(str(path), mode="r").attrs
+        return dict(attributes["gpemsr"])
     if path.suffix.lower() in (".h5", ".hdf5"):
         import h5py
 
@@ -36,8 +36,10 @@ def _read_note(path: Path) -> dict[str, Any]:
     import tifffile
 
     with tifffile.TiffFile(path) as file:
-        ome = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"] if file.ome_metadata else None
-        return json.loads(ome or re.search(r"^note=(.*)$", file.pages[0].description, re.MULTILINE)[1])
+        page: Any = file.pages[0]
+        if file.ome_metadata:
+            return json.loads(tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Description"])
+        return json.loads(page.description.partition("\nnote=")[2].splitlines()[0])
 
 
 def verify_finished(path: Path, plan: Plan) -> None:

@@ -35,6 +35,7 @@ MEANING = {
     "disagreement": "mean absolute difference from the section super-resolved turned by 180 degrees; grey levels",
     "expected_error": "root mean square error to expect of the image; grey levels",
 }
+CUES = ("brightness", "gradient", "change")  # what a calibration looks at besides; not written
 RANKING = ("expected_error", "disagreement", "entropy", "residual")  # the first of these says what to trust least
 WINDOW = 16  # LR pixels
 MOST = 6  # windows
@@ -71,7 +72,7 @@ def plan_trust(job: Job, network: NetworkFacts, shape: tuple[int, int, int]) -> 
     if job.calibration is not None:
         calibration = Calibration.load(Path(job.calibration))
         weights = None if job.weights is None else sha256(Path(job.weights).expanduser())
-        calibration.check(job.calibration, network.scale, weights, job.degradation, names)
+        calibration.check(job.calibration, network.scale, weights, job.degradation, [*names, *CUES])
         found = calibration.model_dump()
     return {"degradation": job.degradation, "consistent": job.consistent, "trust": names, "calibration": found}
 
@@ -84,7 +85,7 @@ def section_layers(
     Args:
         section: as the network makes it.
         turned: the same, super-resolved turned by 180 degrees; for ``disagreement``.
-        names: other than ``expected_error``.
+        names: other than ``expected_error``; also those of :data:`CUES`.
         scale: HR over LR size.
         kind: the degradation, for ``residual``.
     """
@@ -96,11 +97,31 @@ def section_layers(
         elif name == "disagreement":
             assert turned is not None
             difference = np.abs(np.clip(section.sr, 0, 1) - np.clip(turned.sr[::-1, ::-1], 0, 1))
-            layer = difference.reshape(height, scale, width, scale).mean(axis=(1, 3))
+            layer = _means(difference, scale)
+        elif name == "brightness":
+            layer = section.lq
+        elif name == "gradient":
+            layer = _means(np.hypot(*np.gradient(np.clip(section.sr, 0, 1))), scale)
+        elif name == "change":
+            layer = _change(section, height, width)
         else:
             layer = _of_prior(section, name, height, width)
         found[name] = layer.astype(np.float32)
     return found
+
+
+def _means(image: np.ndarray, scale: int) -> np.ndarray:
+    """(r*h, r*w) -> (h, w), the mean under each LR pixel."""
+    height, width = (length // scale for length in image.shape)
+    return image.reshape(height, scale, width, scale).mean(axis=(1, 3))
+
+
+def _change(section: TileSection, height: int, width: int) -> np.ndarray:
+    """Mean absolute difference of the LR section from its two neighbours; 0 of a network that sees none."""
+    window = section.window.lq[section.row, :, 0, :height, :width].float().cpu().numpy()
+    centre = len(window) // 2
+    neighbours = window[[max(0, centre - 1), min(len(window) - 1, centre + 1)]]
+    return np.abs(neighbours - window[centre]).mean(axis=0)
 
 
 def _of_prior(section: TileSection, name: str, height: int, width: int) -> np.ndarray:
@@ -123,7 +144,9 @@ class BlockTrust:
     def __init__(self, plan: Plan, block: Block) -> None:
         self._plan, self._grid, self._block = plan, plan.grid, block
         shape = [stop - start for start, stop in (block.z, block.y, block.x)]
-        self._layers = {name: np.zeros(shape, np.float32) for name in plan.trust if name != "expected_error"}
+        cues = [name for name in CUES if plan.calibration and name in plan.calibration["layers"]]
+        names = [name for name in (*plan.trust, *cues) if name != "expected_error"]
+        self._layers = {name: np.zeros(shape, np.float32) for name in names}
 
     def see(self, section: TileSection, turned: TileSection | None) -> None:
         """Add what is known of a section of a tile."""
@@ -139,7 +162,8 @@ class BlockTrust:
             self._layers["expected_error"] = error.astype(np.float32)
         low, high = self._plan.grey_range
         span = np.float32(high - low)
-        return {name: layer * span if name in GREY else layer for name, layer in self._layers.items()}
+        layers = {name: self._layers[name] for name in self._plan.trust}
+        return {name: layer * span if name in GREY else layer for name, layer in layers.items()}
 
 
 def layer_layout(plan: Plan) -> ImageLayout:

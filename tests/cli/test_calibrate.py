@@ -6,6 +6,7 @@ from tiny_stages import write_sections
 from gpemsr.cli.calibrate import main
 from gpemsr.cli.upscale import main as upscale
 from gpemsr.volume.calibration import Calibration
+from gpemsr.volume.trust import CUES
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 def test_a_calibration_is_made_and_used(folder, capsys):
     words = ["-opt", "bicubic.yml", "--device", "cpu", "--degradation", "area"]
     assert main(["hr", "a.json", "--lr", "lr_x8", *words]) == 0
-    assert set(Calibration.load(folder / "a.json").layers) == {"residual", "disagreement"}
+    assert set(Calibration.load(folder / "a.json").layers) == {"residual", "disagreement", *CUES}
     assert (folder / "a.png").is_file() and "expected_error" in capsys.readouterr().out
     use = ["--voxel-size", "40", "80", "80", "--trust", "full", "--calibration", "a.json", "--consistent"]
     assert upscale(["lr_x8/v", "sr.zarr", *words, *use]) == 0
@@ -29,7 +30,7 @@ def test_a_calibration_is_made_and_used(folder, capsys):
 def test_lr_is_made_by_the_degradation_where_there_is_none(folder):
     words = ["-opt", "bicubic.yml", "--device", "cpu", "--trust", "basic"]
     assert main(["hr", "a.json", *words]) == 0
-    assert set(Calibration.load(folder / "a.json").layers) == {"residual"}
+    assert set(Calibration.load(folder / "a.json").layers) == {"residual", *CUES}
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from test_super_resolve import contents, image
 
 from gpemsr.data.degradations import degrade
 from gpemsr.errors import InputError
+from gpemsr.files import sha256
 from gpemsr.volume import run as run_module
 from gpemsr.volume.calibration import Calibration
 from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.perform import super_resolve
+from gpemsr.volume.trust import CUES
 from gpemsr.volume.trust_summary import summary_file
 
 
@@ -98,6 +100,30 @@ def test_a_calibration_gives_the_error_to_expect_in_grey_levels(tiled, tmp_path)
     super_resolve(made)
     found = np.abs(layer(made, "residual"))
     np.testing.assert_allclose(layer(made, "expected_error"), found.clip(0.5, 25), rtol=0.1, atol=0.3)
+
+
+def cues_of(lr: np.ndarray, sr: np.ndarray, z: int) -> dict[str, np.ndarray]:
+    section = sr[z].astype(float)
+    steps = np.hypot(*np.gradient(section))
+    before, after = lr[max(0, z - 1)], lr[min(len(lr) - 1, z + 1)]
+    return {
+        "brightness": lr[z],
+        "gradient": steps.reshape(lr.shape[1], 8, lr.shape[2], 8).mean(axis=(1, 3)),
+        "change": (np.abs(lr[z] - before) + np.abs(lr[z] - after)) / 2,
+    }
+
+
+@pytest.mark.parametrize("name", CUES)
+def test_a_calibration_looks_at_the_sections_besides(job, lr, weights, tmp_path, name):
+    values = np.linspace(0, 1, 1000)
+    slope = Calibration.fit({name: values}, values**2, 8, sha256(tmp_path / "net.pth"), "bicubic")
+    slope.save(tmp_path / "a.json")
+    made = job(weights=weights, trust="basic", calibration=str(tmp_path / "a.json"))
+    super_resolve(made)
+    assert name not in names(made)
+    for z in (0, 2, 4):
+        expected = cues_of(lr.astype(float), image(made), z)[name].clip(255 / 64, 251)
+        np.testing.assert_allclose(layer(made, "expected_error")[z], expected, atol=1.5)
 
 
 @pytest.mark.parametrize("degradation", ["bicubic", "area"])
