@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from basicsr.utils.registry import LOSS_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY, LOSS_REGISTRY
 from torch import nn
 
 from gpemsr.checkpoints.files import network_options, read_checkpoint
@@ -27,13 +27,12 @@ class AffinityFeatureLoss(nn.Module):
     """
 
     def __init__(self, weights: str, loss_weight: float = 1.0) -> None:
-        from basicsr.archs import build_network
-
         super().__init__()
         self.check_options(weights)
         self.loss_weight = loss_weight
         options = _options(weights)
-        self.net = build_network(options)
+        arguments = {key: value for key, value in options.items() if key != "type"}
+        self.net = ARCH_REGISTRY.get(options["type"])(**arguments)  # build_network would open BasicSR's log too early
         self.net.load_state_dict(check_state(weights, options))
         self.net.requires_grad_(False).eval()
 

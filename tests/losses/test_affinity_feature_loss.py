@@ -9,6 +9,8 @@ import gpemsr
 gpemsr.register()
 from basicsr.losses import build_loss  # noqa: E402
 
+from gpemsr.losses.affinity_feature_loss import AffinityFeatureLoss  # noqa: E402
+
 
 @pytest.fixture(params=AFFINITY_NETWORKS, ids=lambda options: options["type"])
 def loss(request, tmp_path):
@@ -32,6 +34,12 @@ def test_only_the_result_gets_a_gradient_and_the_network_does_not_change(loss):
     assert target.grad is None
     assert all(parameter.grad is None for parameter in loss.parameters())
     assert all(torch.equal(value, before[key]) for key, value in loss.state_dict().items())
+
+
+def test_options_can_be_checked_with_it_before_the_log_file_is_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("basicsr.utils.logger.initialized_logger", opened := {})
+    AffinityFeatureLoss(write_network(tmp_path / "net.pth", AFFINITY_NETWORKS[0]))
+    assert not opened
 
 
 @pytest.mark.parametrize(
