@@ -37,8 +37,9 @@ def test_only_the_result_gets_a_gradient_and_the_network_does_not_change(loss):
 
 
 def test_options_can_be_checked_with_it_before_the_log_file_is_open(tmp_path, monkeypatch):
+    weights = write_network(tmp_path / "net.pth", AFFINITY_NETWORKS[0])
     monkeypatch.setattr("basicsr.utils.logger.initialized_logger", opened := {})
-    AffinityFeatureLoss(write_network(tmp_path / "net.pth", AFFINITY_NETWORKS[0]))
+    AffinityFeatureLoss(weights)
     assert not opened
 
 
