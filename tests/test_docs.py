@@ -1,7 +1,7 @@
 """README.md and the guides: every command runs as written, on small networks and sections; links lead somewhere.
 
 The commands of docs/checkpoints.md and docs/mmagic.md need files of their own: tests/test_checkpoints_doc.py,
-tests/mmagic_route/test_mmagic_doc.py. The examples of
+tests/mmagic_route/test_mmagic_doc.py. Those of docs/export.md are in tests/export/test_export_doc.py. The examples of
 docs/datasets.md are built by tests/data/test_datasets_doc.py.
 """
 
@@ -35,6 +35,7 @@ from gpemsr.cli import (
     convert,
     demo,
     download_cremi,
+    export,
     fit_degradation,
     lmdb,
     parameters,
@@ -52,12 +53,13 @@ with importable_basicsr():
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-RUN_ELSEWHERE = {"checkpoints.md", "mmagic.md"}
+RUN_ELSEWHERE = {"checkpoints.md", "export.md", "mmagic.md"}
 COMMANDS = {
     "gpemsr-train": gpemsr.cli.train.main,
     "gpemsr-test": gpemsr.cli.test.main,
     "gpemsr-lmdb": lmdb.main,
     "gpemsr-convert": convert.main,
+    "gpemsr-export": export.main,
     "gpemsr-phantom": phantom.main,
     "gpemsr-download-cremi": download_cremi.main,
     "gpemsr-demo": demo.main,

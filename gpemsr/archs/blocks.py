@@ -40,6 +40,11 @@ def lay_out(net: nn.Module) -> nn.Module:
     return net
 
 
+def is_traced() -> bool:
+    """Whether the network is being traced, for export or to be compiled: loops would be unrolled."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
 class ResBlock(nn.Module):
     """(conv3, GroupNorm, ReLU) twice, plus the input (through a 1x1 convolution if the width changes).
 

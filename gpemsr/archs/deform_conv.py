@@ -11,8 +11,9 @@ import torch
 from basicsr.archs.arch_util import DCNv2Pack
 from torchvision.ops import deform_conv2d
 
+from gpemsr.archs.blocks import is_traced
 from gpemsr.archs.precision import full_precision
-from gpemsr.compat.sampled_convolution import sampled_deform_conv2d
+from gpemsr.compat.sampled_convolution import sampled_at_once, sampled_deform_conv2d
 
 ENGINES = ("mmcv", "torchvision")
 
@@ -44,7 +45,7 @@ class DeformConv(DCNv2Pack):
 
     State dict as BasicSR's ``DCNv2Pack``: ``weight``, ``bias``, ``conv_offset.*``.
     The engine is chosen when the module is made, see :func:`choose_engine`; unless ``GPEMSR_DCN`` forces it, CPUs use
-    :func:`~gpemsr.compat.sampled_convolution.sampled_deform_conv2d` instead of torchvision's.
+    :func:`~gpemsr.compat.sampled_convolution.sampled_deform_conv2d` instead of torchvision's, as exported networks do.
     """
 
     def __init__(self, in_channels: int, out_channels: int, deformable_groups: int) -> None:
@@ -65,6 +66,8 @@ class DeformConv(DCNv2Pack):
         """The convolution of ``x`` (b, in, h, w) at offsets (b, 18 * groups, h, w); mask (b, 9 * groups, h, w)."""
         if x.is_cpu:  # where torch reads memory at an offset of NaN; the mask is NaN there, too
             offset = offset.nan_to_num(0.0, torch.inf, -torch.inf)
+            if is_traced():
+                return sampled_at_once(x, offset, self.weight, self.bias, mask)
         if self.engine == "torchvision":
             if self.may_sample and x.is_cpu:
                 return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)

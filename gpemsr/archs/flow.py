@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from gpemsr.archs.weights import SPYNET, load_weights
+from gpemsr.compat.sampled_convolution import counted
 
 FLOWS = ("spynet", "train")
 PUBLISHED_LEVELS = 6
@@ -61,10 +62,10 @@ class SectionFlow(SpyNet):
 
     def process(self, ref: torch.Tensor, supp: torch.Tensor) -> torch.Tensor:
         """Flow (n, 2, h, w) that warps ``supp`` onto ``ref``; sizes are multiples of 2^(levels - 1)."""
-        pairs = [torch.stack([self.preprocess(ref), self.preprocess(supp)])]
+        pairs = [(self.preprocess(ref), self.preprocess(supp))]
         for _ in self.basic_module[1:]:
-            pairs.insert(0, F.avg_pool2d(pairs[0].flatten(0, 1), 2).unflatten(0, pairs[0].shape[:2]))
-        flow = ref.new_zeros(ref.shape[0], 2, *pairs[0].shape[-2:])
+            pairs.insert(0, (F.avg_pool2d(pairs[0][0], 2), F.avg_pool2d(pairs[0][1], 2)))
+        flow = torch.zeros_like(pairs[0][0][:, :2])
         for level, (module, (ref_level, supp_level)) in enumerate(zip(self.basic_module, pairs, strict=True)):
             if level > 0:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
@@ -86,10 +87,8 @@ class SectionFlow(SpyNet):
 def warp(x: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """``x`` (n, c, h, w) sampled bilinearly where the flow (n, 2, h, w) points to, in pixels; outside, the edge."""
     places = []
-    for axis, size in ((0, x.shape[-1]), (1, x.shape[-2])):
-        place = torch.arange(size, device=x.device, dtype=x.dtype)
-        place = flow[:, axis] + (place if axis == 0 else place.view(-1, 1))
-        places.append(2 * place / max(size - 1, 1) - 1)
+    for axis, size, place in ((0, x.shape[-1], counted(x[0, 0, 0])), (1, x.shape[-2], counted(x[0, 0, :, :1]))):
+        places.append(2 * (flow[:, axis] + place) / max(size - 1, 1) - 1)
     return F.grid_sample(x, torch.stack(places, dim=-1), padding_mode="border", align_corners=True)
 
 

@@ -222,7 +222,7 @@ class GPEMSR(OptionChecked, nn.Module):
         level2, level3 = self.coarser(from_prior["fused"])
         from_prior["reference"] = from_prior["reference"][..., : h * self.scale, : w * self.scale]
         maps = {"feat": feat, "level2": level2, "level3": level3, **from_prior}
-        return SectionFeatures(lq, **{name: x.unflatten(0, (b, t)) for name, x in maps.items()}, size=(h, w))
+        return SectionFeatures(lq, **{name: x.reshape(b, t, *x.shape[1:]) for name, x in maps.items()}, size=(h, w))
 
     def fuse_prior(self, lq: torch.Tensor, feat: torch.Tensor) -> dict[str, torch.Tensor]:
         """What :class:`SectionFeatures` has of the prior, by its names, of LR sections and features (n, ., h, w)."""
@@ -265,7 +265,8 @@ class GPEMSR(OptionChecked, nn.Module):
         lq, centre_lq = window.lq.flatten(0, 1), self.repeat_centre(window.lq)
         flow = self.estimate_flow(lq, centre_lq)
         flow_back = self.estimate_flow(centre_lq, lq) if self.bidirectional_flow else None
-        return self.align(neighbour, centre, lq, centre_lq, flow, flow_back).unflatten(0, (b, t))
+        aligned = self.align(neighbour, centre, lq, centre_lq, flow, flow_back)
+        return aligned.reshape(b, t, *aligned.shape[1:])
 
     def repeat_centre(self, x: torch.Tensor) -> torch.Tensor:
         """(b, t, ...) -> (b*t, ...), the centre section in every place."""

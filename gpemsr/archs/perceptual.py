@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
+from gpemsr.archs.blocks import is_traced
 from gpemsr.archs.vqgan_arch import VQGAN
 from gpemsr.archs.weights import DOWNLOAD, VGG19, load_weights
 
@@ -76,7 +77,7 @@ def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
     Returns:
         (n, 1, H/patch, W/patch) in [-1, 1].
     """
-    if a.is_cpu and a.shape[2] > patch:
+    if a.is_cpu and not is_traced() and a.shape[2] > patch:
         rows = zip(a.split(patch, dim=2), b.split(patch, dim=2), strict=True)
         return torch.cat([patch_cosine(*row, patch) for row in rows], dim=2)
 
