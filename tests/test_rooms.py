@@ -15,7 +15,7 @@ FILES = {
 # (gpemsr/__init__.py) is a room too, named "".
 LINES = (
     ("cli",),
-    ("benchmark", "export", "mmagic"),
+    ("benchmark", "export", "mmagic", "napari"),
     ("models", "segmentation", "volume"),
     ("archs", "losses", "metrics", "data", "checkpoints", "phantom"),
     ("", "options", "compat"),

@@ -1,0 +1,1 @@
+"""The napari plugin: super-resolves an image layer, or what a rectangle holds of it."""
