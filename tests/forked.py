@@ -6,10 +6,12 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -95,3 +97,18 @@ def run(folder: Path, *arguments: str, prepare: Callable[[], object] = lambda: N
     """Train to the end; exit code and output."""
     process = Forked(folder, *arguments, prepare=prepare)
     return process.wait(), process.output
+
+
+def run_processes(folder: Path, count: int, *arguments: str) -> str:
+    """Train to the end in so many processes, as torchrun does; output of the first. None may fail."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
+    together = [
+        Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(os.environ.update, place, RANK=str(rank)))
+        for rank in range(count)
+    ]
+    codes = [process.wait() for process in together]
+    assert codes == [0] * count, "\n".join(process.output[-2000:] for process in together)
+    return together[0].output

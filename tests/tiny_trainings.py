@@ -10,6 +10,8 @@ import tifffile
 import torch
 import yaml
 from baseline_networks import demo_file
+from forked import run, run_processes
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_stages import LOSSES, stage_options, tiny_network, write_sections
 
 from gpemsr.options.read import read_options, to_plain
@@ -85,3 +87,19 @@ def same_weights(first: Path, second: Path) -> bool:
     """Whether two checkpoints hold the same bits."""
     one, other = weights_of(first), weights_of(second)
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def first_step(kind: str, folder: Path, processes: int, batch: int = 2) -> tuple[dict[str, float], torch.Tensor]:
+    """Losses of the first iteration of so many processes, with a batch of ``batch`` in all, and the gradient."""
+    file = write_training(kind, folder, 1, 1, batch_size_per_gpu=batch // processes)
+    arguments = [file.name, "--force_yml", "logger:use_tb_logger=true"]
+    if processes == 1:
+        code, output = run(folder, *arguments)
+        assert code == 0, output
+    else:
+        run_processes(folder, processes, *arguments)
+    events = EventAccumulator(str(folder / "tb_logger" / kind))
+    events.Reload()
+    losses = {n: events.Scalars(n)[0].value for n in events.Tags()["scalars"] if n.startswith("losses/")}
+    state = torch.load(folder / "experiments" / kind / "training_states" / "1.state", weights_only=True)
+    return losses, torch.cat([moments["exp_avg"].flatten() for moments in state["optimizers"][0]["state"].values()])

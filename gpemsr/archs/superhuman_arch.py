@@ -9,6 +9,7 @@ import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 
+from gpemsr.archs.shared_norm import SharedBatchNorm3d
 from gpemsr.archs.volume_padding import pad_to_multiple
 from gpemsr.options.networks import OptionChecked, check_widths
 
@@ -36,7 +37,7 @@ class SuperhumanUNet(OptionChecked, nn.Module):
             nn.Sequential(
                 nn.Upsample(scale_factor=POOL, mode="trilinear"),
                 nn.Conv3d(below, c, 1, bias=False),
-                nn.BatchNorm3d(c),
+                SharedBatchNorm3d(c),
             )
             for c, below in pairwise(channels)
         )
@@ -74,7 +75,7 @@ class ResidualModule(nn.Module):
         self.across = nn.Sequential(
             conv_norm(c_out, c_out, (3, 3, 3)),
             nn.Conv3d(c_out, c_out, 3, padding=1, bias=False),
-            nn.BatchNorm3d(c_out),
+            SharedBatchNorm3d(c_out),
         )
         self.act = nn.ELU(inplace=True)
 
@@ -88,6 +89,6 @@ def conv_norm(c_in: int, c_out: int, kernel: tuple[int, int, int]) -> nn.Sequent
     """A convolution that keeps the size, batch normalisation and ELU."""
     return nn.Sequential(
         nn.Conv3d(c_in, c_out, kernel, padding="same", bias=False),
-        nn.BatchNorm3d(c_out),
+        SharedBatchNorm3d(c_out),
         nn.ELU(inplace=True),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from basicsr.utils.registry import LOSS_REGISTRY
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 
 
@@ -13,7 +13,8 @@ class AffinityLoss(nn.Module):
     """Binary cross-entropy of affinity logits; each batch's affinities of 0 and of 1 weigh alike.
 
     The weight of a class is 1 / (2 * its share of the voxels that count), the usual balance for affinities (Funke et
-    al. 2018), with the share held within ``min_share`` and 1 - ``min_share``.
+    al. 2018), with the share held within ``min_share`` and 1 - ``min_share``. In a training of several processes the
+    batch is that of all, whose losses have this one as their mean.
 
     Args:
         loss_weight: weight of the loss.
@@ -37,10 +38,14 @@ class AffinityLoss(nn.Module):
     def forward(self, logits: torch.Tensor, affinities: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Loss, a scalar, of logits, affinities (0 or 1) and mask (0: does not count), all (b, 3, z, y, x)."""
         mask = (mask > 0).to(logits.dtype)
-        count = mask.sum().clamp(min=1)
+        counts, processes = torch.stack([mask.sum(), (affinities * mask).sum()]), 1
+        if logits.requires_grad and distributed.is_initialized():
+            distributed.all_reduce(counts)
+            processes = distributed.get_world_size()
+        count = counts[0].clamp(min=1)
         weight = mask
         if self.balance:
-            share = ((affinities * mask).sum() / count).clamp(self.min_share, 1 - self.min_share)
+            share = (counts[1] / count).clamp(self.min_share, 1 - self.min_share)
             weight = mask * torch.where(affinities > 0.5, 0.5 / share, 0.5 / (1 - share))
         each = F.binary_cross_entropy_with_logits(logits, affinities, weight, reduction="none")
-        return self.loss_weight * each.sum() / count
+        return self.loss_weight * processes * each.sum() / count

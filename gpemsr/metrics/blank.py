@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-
-from gpemsr.errors import InputError
+from torch.utils.data import default_collate
 
 
 def is_blank(section: Any) -> bool:
@@ -48,10 +47,17 @@ class WithoutBlank:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for item in self._loader:
+        return self._kept(self._loader)
+
+    def part(self, rank: int, processes: int) -> Iterator[dict[str, Any]]:
+        """The items of a process: neighbours, the first ones of the first process."""
+        total = len(self.dataset)
+        own = range(rank * total // processes, (rank + 1) * total // processes)
+        return self._kept(default_collate([self.dataset[index]]) for index in own)
+
+    def _kept(self, items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for item in items:
             if "gt" in item and is_blank(item["gt"]):
                 self.left_out.append(item["key"][0])
             else:
                 yield item
-        if len(self.left_out) == len(self):
-            raise InputError(f"{self.dataset.opt['name']}: all HR sections are blank, so there are no scores")

@@ -12,6 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from pydantic import Field
 
 from gpemsr.errors import InputError
+from gpemsr.models.image_validation import means
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
 from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS, Agglomeration, require
@@ -135,6 +136,4 @@ class AffinityModel(StageModel):
 
     def validation_scalars(self) -> dict[str, float]:
         """Means over the validation volumes."""
-        if not self.figures:
-            return {}
-        return {key: sum(f[key] for f in self.figures) / len(self.figures) for key in self.figures[0]}
+        return means(self.figures)

@@ -12,6 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from pydantic import Field
 
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.models.image_validation import ImageValidation, means, of_all_processes
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import StageTrainOptions
 
@@ -24,7 +25,7 @@ class IndexerTrainOptions(StageTrainOptions):
 
 
 @MODEL_REGISTRY.register()
-class LatentIndexerModel(StageModel):
+class LatentIndexerModel(StageModel, ImageValidation):
     """Cross-entropy against the codes that the frozen stage I network gives the HR image.
 
     ``path.pretrain_prior`` is the checkpoint of stage I. Validation reports index accuracy, top-5
@@ -93,10 +94,8 @@ class LatentIndexerModel(StageModel):
         net.train(self.is_train)
 
     def validation_scalars(self) -> dict[str, float]:
-        """Means over the validation sections."""
-        if not self.figures:
-            return {}
-        return {key: sum(f[key] for f in self.figures) / len(self.figures) for key in self.figures[0]}
+        """Means over the validation sections, those of all processes."""
+        return means(of_all_processes(self.figures))
 
 
 def accuracy(logits: torch.Tensor, codes: torch.Tensor, top: int) -> torch.Tensor:

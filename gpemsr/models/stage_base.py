@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from gpemsr.archs.blocks import lay_out
 from gpemsr.checkpoints.earlier_stage import take_sizes
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.errors import InputError
 from gpemsr.metrics.blank import WithoutBlank, left_out_text
 from gpemsr.models.portable import PortableModel
 
@@ -138,6 +139,8 @@ class StageModel(PortableModel, SRModel):
     def report(self, dataloader: Any, current_iter: int, tb_logger: Any) -> None:
         """Log which sections were left out, the stage's own scalars and one picture."""
         name = dataloader.dataset.opt["name"]
+        if len(dataloader.left_out) == len(dataloader):
+            raise InputError(f"{name}: all HR sections are blank, so there are no scores")
         if dataloader.left_out:
             get_root_logger().warning(left_out_text(name, dataloader.left_out, len(dataloader)))
         scalars = self.scalars = self.validation_scalars()

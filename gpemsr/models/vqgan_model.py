@@ -12,6 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import distributed
 
 from gpemsr.metrics.codebook_usage import CodebookUsage
+from gpemsr.models.image_validation import ImageValidation
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import NonNegativeFloat, NonNegativeInt, PositiveInt, StageTrainOptions
 
@@ -31,7 +32,7 @@ class VQGANTrainOptions(StageTrainOptions):
 
 
 @MODEL_REGISTRY.register()
-class VQGANModel(StageModel):
+class VQGANModel(StageModel, ImageValidation):
     """Reconstruction + codebook loss; from ``gan_start_iter`` on also adversarial, with R1 every few steps.
 
     Two options of ours keep short trainings from collapsing to a few codes; their default 0 is the paper's way.
@@ -175,6 +176,8 @@ class VQGANModel(StageModel):
 
     def validation_scalars(self) -> dict[str, float]:
         """Perplexity of the codes chosen for the validation images, and how many were ever chosen."""
+        if self.opt["dist"]:
+            distributed.all_reduce(self.val_usage.counts)
         used = (self.val_usage.counts > 0).sum().item()
         return {"perplexity": self.val_usage.perplexity().item(), "codes_used": float(used)}
 

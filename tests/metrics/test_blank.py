@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from gpemsr.errors import InputError
 from gpemsr.metrics.blank import WithoutBlank, is_blank, left_out_text, scored
 from gpemsr.metrics.measures import MEASURES, measure_section
 
@@ -44,11 +43,6 @@ def test_a_loader_skips_them_and_knows_which():
     loader = WithoutBlank(Loader([item("v/0", torch.eye(3)), item("v/1", torch.zeros(3, 3)), {"key": ["v/2"]}]))
     assert [found["key"] for found in loader] == [["v/0"], ["v/2"]]
     assert (loader.left_out, len(loader)) == (["v/1"], 3)
-
-
-def test_a_data_set_of_blank_sections_only_is_refused():
-    with pytest.raises(InputError, match="val: all HR sections are blank"):
-        list(WithoutBlank(Loader([item("v/0", torch.zeros(3, 3))])))
 
 
 def test_a_blank_section_is_not_measured():

@@ -3,6 +3,7 @@
 import copy
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from basicsr.models.base_model import BaseModel
@@ -128,6 +129,13 @@ def test_validation_saves_pictures_if_asked(stage):
     [*pictures] = (stage.folder / "visualization").rglob("*.png")
     assert len(pictures) == 4
     assert cv2.imread(str(pictures[0]), cv2.IMREAD_UNCHANGED).shape == (96, 112)
+
+
+def test_a_validation_of_blank_sections_only_is_refused(stage):
+    for path in (stage.folder / "hr" / "v").iterdir():
+        cv2.imwrite(str(path), np.zeros((96, 112), np.uint8))
+    with pytest.raises(InputError, match="V: all HR sections are blank, so there are no scores"):
+        stage.validate(stage.model())
 
 
 def test_validation_changes_nothing_of_the_training(stage):
