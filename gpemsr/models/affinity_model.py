@@ -14,6 +14,7 @@ from pydantic import Field
 from gpemsr.errors import InputError
 from gpemsr.models.image_validation import means
 from gpemsr.models.stage_base import StageModel
+from gpemsr.models.stopping import STOPPING
 from gpemsr.options.schema import NonNegativeInt, PositiveInt, TrainOptions, ValOptions
 from gpemsr.segmentation.agglomeration import SEED_DISTANCE, THRESHOLDS, Agglomeration, require
 from gpemsr.segmentation.membranes import membrane_f1
@@ -117,6 +118,7 @@ class AffinityModel(StageModel):
         by_section = dataloader.dataset.by_section
         val = AffinityValOptions.model_validate({"save_img": False, **self.opt["val"]})
         for item in dataloader:
+            STOPPING.pause()
             raw, affinities, mask = item["lq"][0, 0], item["gt"], item["mask"]
             predicted = predict_affinities(self.get_bare_model(self.net_g), raw, val.block, val.context)
             figures = {}

@@ -76,7 +76,7 @@ class PortableModel(BaseModel):
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         """BasicSR's; with it a step begins."""
-        STOPPING.begin_step()
+        STOPPING.pause()
         super().update_learning_rate(current_iter, warmup_iter)
 
     def _feed_data(self, feed: Callable, data: dict[str, Any]) -> None:
@@ -111,6 +111,11 @@ class PortableModel(BaseModel):
         if value is not None and (self.best is None or sign * value > sign * self.best):
             self.best = value
             self.save(0, BEST)
+
+    def get_current_visuals(self) -> dict[str, Any]:
+        """BasicSR's, of each section of a validation."""
+        STOPPING.pause()
+        return super().get_current_visuals()
 
     def report(self, dataloader: Any, current_iter: int, tb_logger: Any) -> None:
         """What a model adds to BasicSR's report of a validation."""

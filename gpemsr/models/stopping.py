@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -27,9 +29,11 @@ class Stopped(BaseException):
 
 
 class Stopping:
-    """Keeps a signal for the end of the step, or raises :class:`Stopped` where there is none.
+    """Keeps a signal for the next place where a training can end: between two steps or sections of a validation.
 
-    Several processes must agree on the step, so there signals wait for the next one, also in a validation.
+    There :class:`Stopped` is raised, and not by the handler itself, as that may run in any code, also of a library
+    that has taken a lock or forks. Before there is a model nothing can be lost, so it is raised at once.
+    Several processes must agree on the step, so there signals wait for the end of the next one.
 
     Attributes:
         model: what is trained; None before it is built.
@@ -37,8 +41,7 @@ class Stopping:
 
     def __init__(self) -> None:
         self.model: Any = None
-        self._is_active = False
-        self._in_step = False
+        self._process = 0
         self._pending = 0
         self._group: Any = None
 
@@ -46,7 +49,7 @@ class Stopping:
     def handled(self) -> Iterator[None]:
         """Handle the signals inside the block."""
         self.__init__()  # type: ignore[misc]
-        self._is_active = True
+        self._process = os.getpid()
         before = {number: signal.signal(number, self._handle) for number in ASKED_TO_STOP}
         try:
             yield
@@ -55,36 +58,41 @@ class Stopping:
                 signal.signal(number, handler)
             self.__init__()  # type: ignore[misc]
 
-    def _handle(self, number: int, frame: object) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            return  # a worker that has just been forked
         self._pending = number
-        if not self._in_step and self._group is None:
-            self._raise()
-
-    def _raise(self) -> None:
-        number, self._in_step = self._pending, True  # a second signal does not disturb the saving
-        raise Stopped(number)
+        if self.model is None and not _destroys(frame):
+            raise Stopped(number)
 
     def watch(self, model: Any) -> None:
         """Begin with the training of ``model``."""
-        if not self._is_active:
+        if not self._process:
             return
         self.model = model
         if model.opt["dist"]:
             self._group = distributed.new_group(backend="gloo")
 
-    def begin_step(self) -> None:
-        """From here on the training cannot be saved."""
-        self._in_step = True
+    def pause(self) -> None:
+        """A place where one process can end. Raises :class:`Stopped` if a signal came."""
+        if self._pending and self._group is None:
+            raise Stopped(self._pending)
 
     def end_step(self) -> None:
-        """From here on it can. Raises :class:`Stopped` if a signal came to any process."""
-        self._in_step = False
+        """A place where several can end, too. Raises :class:`Stopped` if a signal came to any of them."""
         if self._group is not None:
             pending = torch.tensor(self._pending)
             distributed.all_reduce(pending, distributed.ReduceOp.MAX, self._group)
             self._pending = int(pending)
         if self._pending:
-            self._raise()
+            raise Stopped(self._pending)
+
+
+def _destroys(frame: FrameType | None) -> bool:
+    """Whether an object's ``__del__`` runs in this frame: what is raised there is printed and ends there."""
+    while frame is not None and frame.f_code.co_name != "__del__":
+        frame = frame.f_back
+    return frame is not None
 
 
 STOPPING = Stopping()
