@@ -1,6 +1,6 @@
 """Are trainings exact whatever interrupts them? Tiny trainings of every kind are killed, damaged and given NaN.
 
-    python benchmarks/training_reliability.py kills damage nan processes mutations
+    python benchmarks/training_reliability.py kills damage full nan processes mutations
 
 Prints a line for each case and a summary; exits with 1 if anything is not as expected. ``mutations`` also takes
 ``--count``. The trainings are those of tests/tiny_trainings.py.
@@ -9,6 +9,7 @@ Prints a line for each case and a summary; exits with 1 if anything is not as ex
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -23,9 +24,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import damaged_checkpoints
 import torch
 import yaml
 from forked import Forked, run
+from mutated_options import mutated
 from tiny_trainings import KINDS, first_step, same_weights, write, write_training
 
 from gpemsr.compat import importable_basicsr
@@ -42,7 +45,7 @@ ROOT = Path(tempfile.mkdtemp(prefix="reliability-"))
 def report(case: str, good: bool, text: str = "") -> None:
     """Count and print one case."""
     RESULTS[f"{case.split()[0]} {'as expected' if good else 'WRONG'}"] += 1
-    if not good or not case.startswith("mutation"):
+    if not good or not case.startswith("mutations"):
         print(f"{'ok   ' if good else 'WRONG'} {case} {text}", flush=True)
 
 
@@ -85,37 +88,13 @@ def kills(_: argparse.Namespace) -> None:
 
 
 def damage(_: argparse.Namespace) -> None:
-    """The newest checkpoint truncated at 20 lengths, with one bit flipped at 200 places, noise, and absent."""
-    rng = random.Random(0)
-    folder = ROOT / "damage"
-    write_training("segmenter", folder, 6, 3)
-    assert run(folder, "segmenter.yml")[0] == 0
-    kept = ROOT / "kept"
-    shutil.copytree(folder / "experiments", kept)
-    for name in ("segmenter/models/net_g_6.pth", "segmenter/training_states/6.state"):
-        content = (kept / name).read_bytes()
-        cases: list[tuple[str, bytes | None]] = [("deleted", None), ("noise", rng.randbytes(len(content)))]
-        cases += [(f"truncated to {n}", content[:n]) for n in (rng.randrange(len(content)) for _ in range(20))]
-        for _flip in range(200):
-            flipped = bytearray(content)
-            flipped[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-            cases.append(("flipped", bytes(flipped)))
-        for case, damaged in cases:
-            shutil.rmtree(folder / "experiments")
-            shutil.copytree(kept, folder / "experiments")
-            path = folder / "experiments" / name
-            path.unlink() if damaged is None else path.write_bytes(damaged)
-            code, output = run(folder, "segmenter.yml", "--auto_resume")
-            skipped = "iter: 3." in output
-            whole = all(
-                same_weights(p, models(folder, "segmenter") / p.name) for p in (kept / "segmenter/models").glob("*")
-            )
-            good = code == 0 and whole and "Traceback" not in output and (skipped or case == "flipped")
-            said = "skipped: " in output or (damaged is None and name.endswith("state"))
-            kind = f"damage {'skipped' if skipped else 'harmless'} {case.split()[0]} {Path(name).suffix}"
-            RESULTS[f"{kind} {'ok' if good and (said or not skipped) else 'WRONG'}"] += 1
-            if not good:
-                print("WRONG", kind, output[-1500:], flush=True)
+    """See :mod:`damaged_checkpoints`."""
+    damaged_checkpoints.damage(ROOT / "damage", report)
+
+
+def full(_: argparse.Namespace) -> None:
+    """See :mod:`damaged_checkpoints`."""
+    damaged_checkpoints.full_disk(ROOT / "full", report)
 
 
 def broken(loss: type, iteration: int, last: float) -> Callable[[], None]:
@@ -179,87 +158,43 @@ def processes(_: argparse.Namespace) -> None:
 def mutations(args: argparse.Namespace) -> None:
     """Option files with random changes through ``--check``; those accepted are trained for 2 iterations."""
     rng = random.Random(args.seed)
-    folders = {}
+    originals = {}
     for kind in KINDS:
-        folders[kind] = ROOT / f"mutations_{kind}"
-        write_training(kind, folders[kind], 2, 1)
-    values = [
-        None,
-        True,
-        0,
-        1,
-        -1,
-        2,
-        3,
-        10**12,
-        0.5,
-        -0.5,
-        float("nan"),
-        float("inf"),
-        "",
-        "x",
-        "../x",
-        [],
-        [1],
-        {},
-        {"a": 1},
-    ]
+        file = write_training(kind, ROOT / f"mutations_{kind}", 2, 1, val_freq=2)
+        originals[kind] = yaml.safe_load(file.read_text())
     for number in range(args.count):
         kind = rng.choice(KINDS)
-        options = yaml.safe_load((folders[kind] / f"{kind}.yml").read_text())
-        changed = []
-        for _change in range(rng.choice((1, 1, 2))):
-            section, key = rng.choice(list(places(options)))
-            action = rng.choice(("set", "set", "set", "delete", "rename", "scale"))
-            value = section.get(key)
-            changed.append(f"{action} {key}")
-            if action == "delete":
-                section.pop(key, None)
-            elif action == "rename":
-                section[f"{key}x"] = section.pop(key, None)
-            elif action == "scale" and isinstance(value, int | float):
-                section[key] = type(value)(value * rng.choice((0, 2, 3, 10, 1000)))
-            else:
-                section[key] = rng.choice(values)
-                changed[-1] += f"={section[key]}"
-        write(folders[kind] / "mutated.yml", options)
-        shutil.rmtree(folders[kind] / "experiments", ignore_errors=True)
-        start = time.monotonic()
-        try:
-            training = Forked(folders[kind], "mutated.yml", "--check")
-            code = training.wait(20)
-            output = training.output
-            lines = [text for text in output.splitlines() if text.startswith("error: ")]
-            good = code in (0, 2) and (code == 0 or len(lines) == 1)
-            if code == 0:
-                shorter = (
-                    []
-                    if (options.get("train") or {}).get("total_iter", 9) <= 2
-                    else ["--force_yml", "train:total_iter=2"]
-                )
-                training = Forked(folders[kind], "mutated.yml", *shorter)
-                code = training.wait(20)
-                output = training.output
-                RESULTS[f"mutations trained, exit code {code}"] += 1
-                good = code in (0, 1, 2)
-            good = good and "Traceback" not in output
-        except TimeoutError as error:
-            good, output = False, f"more than 20 s: {error}"
-        took = time.monotonic() - start
-        report(f"mutation {number} {kind}: {'; '.join(changed)}", good, f"{took:.1f} s {output[-1200:]}")
+        options, changes = mutated(originals[kind], rng)
+        folder = ROOT / f"mutations_{kind}"
+        write(folder / "mutated.yml", options)
+        shutil.rmtree(folder / "experiments", ignore_errors=True)
+        code, output, took = timed(folder, "--check")
+        good = code in (0, 2) and len(re.findall("^error: ", output, re.MULTILINE)) == (code == 2) and took < 5
+        if code == 0:
+            RESULTS["mutations accepted"] += 1
+            code, output, took = timed(folder, "--force_yml", "train:total_iter=2")
+            RESULTS[f"mutations trained, exit code {code}"] += 1
+            good = good and code in (0, 1, 2)
+        good = good and "Traceback" not in output and took < 20
+        report(f"mutations {number} {kind}: {'; '.join(changes)}", good, f"{took:.1f} s, {code}, {output[-1500:]}")
 
 
-def places(value: Any) -> Any:
-    """(Mapping, key) of every key at any depth."""
-    for key in list(value):
-        yield value, key
-        if isinstance(value[key], dict):
-            yield from places(value[key])
+def timed(folder: Path, *arguments: str) -> tuple[int | None, str, float]:
+    """Exit code (None for one that hung), output and seconds of CPU time of a training."""
+    before = os.times()
+    training = Forked(folder, "mutated.yml", *arguments)
+    try:
+        code = training.wait(120)  # other work may slow this machine down
+    except TimeoutError:
+        return None, training.output, 120
+    after = os.times()
+    took = after.children_user + after.children_system - before.children_user - before.children_system
+    return code, training.output, took
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"kills": kills, "damage": damage, "nan": nan, "processes": processes, "mutations": mutations}
+    parts = {"kills": kills, "damage": damage, "full": full, "nan": nan, "processes": processes, "mutations": mutations}
     parser.add_argument("parts", nargs="+", choices=parts)
     parser.add_argument("--count", type=int, default=1000, help="mutations (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (default 0)")

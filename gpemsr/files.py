@@ -90,7 +90,8 @@ def write_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
+        first = error.__context__ if isinstance(error.__context__, OSError) else error  # torch's tells no reason
+        raise InputError(f"{path}: cannot be written ({first})") from error
 
 
 def temporary_name(path: Path) -> Path:

@@ -22,14 +22,18 @@ SEGMENTER = Path(__file__).parents[1] / "options" / "demo" / "segmentation" / "s
 SCHEDULE = {"type": "CosineAnnealingRestartLR", "periods": [1000], "restart_weights": [1], "eta_min": 1e-7}
 
 
-def write_training(kind: str, folder: Path, total_iter: int = 8, save_every: int = 3, **train_set: Any) -> Path:
-    """Data and ``<kind>.yml`` of a training in ``folder``, without validation; keywords go into ``datasets.train``."""
+def write_training(
+    kind: str, folder: Path, total_iter: int = 8, save_every: int = 3, val_freq: int = 0, **train_set: Any
+) -> Path:
+    """Data and ``<kind>.yml`` of a training in ``folder``; keywords go into ``datasets.train``."""
     folder.mkdir(parents=True, exist_ok=True)
     options = _segmenter(folder) if kind == "segmenter" else _sections(kind, folder)
     options |= {"name": kind, "num_gpu": 0, "manual_seed": 7}
-    options["datasets"].pop("val", None)
+    if val_freq:
+        options["val"]["val_freq"] = val_freq
+    else:
+        del options["datasets"]["val"], options["val"]
     options["datasets"]["train"] |= {"num_worker_per_gpu": 0, "batch_size_per_gpu": 2, **train_set}
-    options.pop("val", None)
     options["train"] |= {"total_iter": total_iter, "scheduler": SCHEDULE}
     options["logger"] = {"print_freq": 1, "save_checkpoint_freq": save_every, "use_tb_logger": False}
     return write(folder / f"{kind}.yml", options)
@@ -51,6 +55,7 @@ def _sections(kind: str, folder: Path) -> dict:
         baseline = demo_file("edvr", 8)
         options |= {"model_type": baseline["model_type"], "network_g": baseline["network_g"]}
         options["datasets"]["train"] |= {"num_frame": 5, "gt_size": 32}
+        options["datasets"]["val"]["num_frame"] = 5
         options["train"] = {"optim_g": options["train"]["optim_g"], "pixel_opt": LOSSES[3]["pixel_opt"]}
     elif stage > 1:
         options["path"]["pretrain_prior"] = str(folder / f"prior{stage}.pth")
@@ -67,13 +72,11 @@ def _segmenter(folder: Path) -> dict:
         tifffile.imwrite(folder / f"{name}.tif", values, photometric="minisblack")
     options = read_options(SEGMENTER)
     options["network_g"] = {"type": "SuperhumanUNet", "channels": [4, 4, 4, 4, 4]}
-    options["datasets"]["train"] |= {
-        "dataroot_raw": str(folder / "raw.tif"),
-        "dataroot_ids": str(folder / "ids.tif"),
-        "sections": [0, 6],
-        "every": 2,
-        "crop_size": [3, 32, 32],
-    }
+    for section in options["datasets"].values():
+        section |= {"dataroot_raw": str(folder / "raw.tif"), "dataroot_ids": str(folder / "ids.tif")}
+        section |= {"sections": [0, 6], "every": 2}
+    options["datasets"]["train"]["crop_size"] = [3, 32, 32]
+    options["val"] |= {"block": [2, 40, 40], "context": [1, 10, 10], "thresholds": [0.3, 0.5]}
     return options
 
 

@@ -47,9 +47,14 @@ def read_state(path: Path, models: Path, labels: Sequence[str]) -> dict[str, Any
 
 
 def newest_whole(states: Path, models: Path, labels: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest state that :func:`read_state` accepts, if any, and what was wrong with those after it."""
+    """The newest state that :func:`read_state` accepts, if any, and what was wrong with those after it.
+
+    Networks without a state are those of a training that was killed in between, or of one whose state was deleted.
+    """
     wrong: list[str] = []
-    for iteration in saved_iterations(states):
+    names = (re.fullmatch(r"net_.*_(\d+)\.pth", path.name) for path in models.glob("net_*.pth"))
+    saved = {int(name[1]) for name in names if name}.union(saved_iterations(states))
+    for iteration in sorted(saved, reverse=True):
         try:
             return read_state(states / f"{iteration}.state", models, labels), wrong
         except InputError as error:

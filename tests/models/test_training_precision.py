@@ -39,3 +39,21 @@ def test_pinned_batches_reach_the_gpu(make_stage):
         "lq": "cuda",
         "gt": "cuda",
     }
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_resumed_training_goes_on_with_the_scale_of_the_losses(make_stage, device):
+    run = make_stage(2, precision="fp16")
+    run.options["num_gpu"] = int(device == "cuda")
+    batches = run.batches()
+    model = run.model()
+    model.scaler.load_state_dict({**model.scaler.state_dict(), "scale": 512.0})
+    train(model, batches, range(1, 3))
+    model.save(0, 2)
+    train(model, batches, range(3, 5))
+    resumed = run.resumed(2)
+    assert (resumed.scaler.get_scale(), resumed.scaler._get_growth_tracker()) == (512, 2)
+    train(resumed, batches, range(3, 5))
+    assert resumed.scaler.state_dict() == model.scaler.state_dict()
+    for key, value in model.net_g.state_dict().items():
+        torch.testing.assert_close(resumed.net_g.state_dict()[key], value, rtol=1e-4, atol=1e-6)
