@@ -35,7 +35,8 @@ def read_checkpoint(path: str | Path) -> Any:
     try:
         _check_archive(path)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # the error says what matters
+            for text in ("Detected pickle protocol", "Validating sparse tensor"):  # the error says what matters
+                warnings.filterwarnings("ignore", text)
             return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gpemsr.checkpoints.loading import check_state
+from gpemsr.checkpoints.training_states import read_state
 from gpemsr.compat import importable_basicsr
 from gpemsr.errors import InputError
 from gpemsr.options.place import Place
@@ -38,6 +40,12 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
     check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
+    state = options["path"].get("resume_state")
+    if state:
+        try:
+            read_state(Path(state), Path(), ())
+        except InputError as error:
+            raise InputError(f"{file}: path.resume_state={state}: {error}") from None
 
 
 def _check_batch(section: Mapping[str, Any], sections: int, place: Place) -> None:

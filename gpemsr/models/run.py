@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -71,15 +72,31 @@ def _end(stopped: Stopped, go_on: str) -> int:
 def _reported() -> Any:
     """Errors that a training may meet, in one line."""
     try:
-        yield
+        with compat.temporarily(threading, excepthook=_but_full_disk(threading.excepthook)):
+            yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not _is_full_disk(error):
             raise
-        raise RunError(f"{error.filename or 'the experiment'}: {error.strerror}") from None
+        where, rest = error.filename or "the experiment", "what was saved is whole, go on with --auto_resume"
+        raise RunError(f"{where}: {error.strerror}; {rest}") from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise RunError(f"{' '.join(str(error).split())} (out of memory?)") from None
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _but_full_disk(show: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:
+    """Leave out what TensorBoard's thread raises again where the training hands it the next value."""
+
+    def show_others(args: threading.ExceptHookArgs) -> None:
+        if not _is_full_disk(args.exc_value):
+            show(args)
+
+    return show_others
 
 
 def find_state(opt: dict[str, Any]) -> dict[str, Any] | None:

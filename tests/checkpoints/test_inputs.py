@@ -76,6 +76,11 @@ def test_a_test_without_weights(stage, folder, capsys):
     assert line.endswith("path.pretrain_network_g=null: the checkpoint to test is expected (net_g_*.pth)")
 
 
+def test_a_training_state_that_is_none(folder, capsys):
+    (folder / "5.state").write_bytes(b"noise")
+    assert "path.resume_state=5.state: 5.state: refused" in refused(1, folder, capsys, "path:resume_state=5.state")
+
+
 def test_a_kind_of_adversarial_loss_that_there_is_not(folder, capsys):
     line = refused(1, folder, capsys, "train:gan_opt:gan_type=foo")
     assert "train.gan_opt: GAN type foo is not implemented." in line

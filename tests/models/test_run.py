@@ -1,6 +1,7 @@
 """Trainings that are killed, asked to end, run out of space or meet what is damaged, as processes of their own."""
 
 import errno
+import itertools
 import re
 import signal
 import zipfile
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 from forked import Forked, run
+from tensorboard.summary.writer.record_writer import RecordWriter
 from tiny_trainings import KINDS, same_weights, weights_of, write, write_training
 
 from gpemsr.losses.affinity_loss import AffinityLoss
@@ -142,6 +144,21 @@ def test_a_full_disk_ends_the_training_and_with_space_it_goes_on(folder):
     assert "net_g_6.pth: cannot be written" in output.splitlines()[-1]
     assert "Traceback" not in output
     assert run(folder, f"{QUICK}.yml", "--auto_resume")[0] == 0
+
+
+def test_a_disk_that_tensorboard_fills_is_told_in_one_line(folder):
+    written = itertools.count()
+
+    def write_some(self, data):
+        if next(written) > 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    options = ["--force_yml", "logger:use_tb_logger=true", "train:total_iter=1000"]
+    code, output = run(folder, f"{QUICK}.yml", *options, prepare=lambda: setattr(RecordWriter, "write", write_some))
+    assert code == 1
+    told = "error: the experiment: No space left on device; what was saved is whole, go on with --auto_resume"
+    assert output.splitlines()[-1] == told
+    assert "Traceback" not in output
 
 
 def nan_from(iteration: int, last: float = float("inf")):
