@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import torch
 from forked import run
-from tiny_trainings import same_weights, weights_of, write_training
+from tiny_trainings import same_weights, write_training
 
 from gpemsr.checkpoints.training_states import newest_whole
 
@@ -61,10 +60,8 @@ def damage(folder: Path, report: Callable[[str, bool, str], None]) -> None:
             put(experiment / name, case)
             state, wrong = newest_whole(experiment / "training_states", experiment / "models", ["net_g"])
             assert state is not None
-            same = all(
-                torch.equal(value, weights_of(kept / f"models/net_g_{state['iter']}.pth")[key])
-                for key, value in weights_of(experiment / f"models/net_g_{state['iter']}.pth").items()
-            )
+            network = f"models/net_g_{state['iter']}.pth"
+            same = same_weights(experiment / network, kept / network)
             seen[outcome(state["iter"] == 3, bool(wrong), same, "bit flipped")] += 1
         report(f"damage {Path(name).suffix}, bit flipped, in process", "WRONG" not in seen, str(dict(seen)))
 

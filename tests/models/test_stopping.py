@@ -1,0 +1,58 @@
+"""Where a signal ends a training."""
+
+import os
+import signal
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from gpemsr.models.stopping import Stopped, Stopping
+
+
+@pytest.fixture
+def stopping() -> Iterator[Stopping]:
+    stopping = Stopping()
+    with stopping.handled():
+        yield stopping
+
+
+def test_before_there_is_a_model_it_ends_at_once(stopping):
+    with pytest.raises(Stopped, match="SIGTERM"):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_but_not_while_an_object_is_destroyed(stopping):
+    """What is raised there is printed with a traceback and goes no further."""
+    destroyed = []
+
+    class Loader:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            destroyed.append(True)
+
+    Loader()
+    assert destroyed
+    with pytest.raises(Stopped, match="SIGTERM"):
+        stopping.pause()
+
+
+@pytest.mark.parametrize("place", ["pause", "end_step"])
+def test_with_a_model_it_ends_at_a_place_for_it_only(stopping, place):
+    stopping.watch(SimpleNamespace(opt={"dist": False}))
+    getattr(stopping, place)()
+    signal.raise_signal(signal.SIGHUP)
+    with pytest.raises(Stopped) as ended:
+        getattr(stopping, place)()
+    assert ended.value.code == 129
+
+
+def test_a_worker_that_was_just_forked_goes_on(stopping):
+    child = os.fork()
+    if not child:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
