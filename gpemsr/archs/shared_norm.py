@@ -17,6 +17,7 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
         """(b, c, z, y, x) -> (b, c, z, y, x)."""
         if not (self.training and distributed.is_initialized()):
             return super().forward(input)
+        assert self.momentum is not None  # for PyTorch, an average over all batches
         axes = (0, 2, 3, 4)
         count = input.new_tensor(input.numel() / input.shape[1])
         distributed.all_reduce(count)
