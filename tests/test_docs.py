@@ -275,6 +275,8 @@ def test_segmentation(shell):
     for name in ("mala_demo", "superhuman_demo", "membranes_demo"):
         assert [figure for figure in ("l_affinity", "voi", "adapted_rand") if f"{figure}: " not in log_of(name)] == []
     assert "membrane_f1: " in log_of("membranes_demo")
+    assert "voi: " in log_of("superhuman_sr")
+    assert "l_percep: " in log_of("edvr_traced_x8")
 
 
 def test_benchmark(shell):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from baseline_networks import needs_mmagic
+from tiny_stages import AFFINITY_NETWORKS, write_network
 
 import gpemsr
 from gpemsr.archs.weights import SPYNET, VGG19
@@ -81,6 +82,8 @@ def load(file: Path, folder: Path) -> dict:
     options["path"] |= {
         key: str(weights) for key, value in options["path"].items() if key.startswith("pretrain") and value
     }
+    if loss := (options.get("train") or {}).get("perceptual_opt"):
+        loss["weights"] = write_network(folder / "affinities.pth", AFFINITY_NETWORKS[0])
     if not torch.cuda.is_available():
         options["num_gpu"] = 0
     return options
