@@ -55,7 +55,7 @@ class Scheduler:
 
     def _local(self, count: int) -> Any:
         gpus = torch.cuda.device_count()
-        options = {"nthreads": 1, "memory_limit": 0, "host": "127.0.0.1"}
+        options = {"nthreads": 1, "memory_limit": 0, "host": "127.0.0.1", "silence_logs": logging.ERROR}
         workers = {}
         for number in range(count):
             env = {"CUDA_VISIBLE_DEVICES": str(number % gpus)} if gpus else {}
