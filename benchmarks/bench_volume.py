@@ -27,15 +27,18 @@ import numpy as np
 import tifffile
 import torch
 import zarr
+from measuring import peak_of
 
 from gpemsr import compat, register
 from gpemsr.archs.gpemsr_arch import GPEMSR
 from gpemsr.data.degradations import degrade
 from gpemsr.data.grey_values import GreyRange, eight_bits
+from gpemsr.volume.blocks import seams_of
 from gpemsr.volume.perform import perform
 from gpemsr.volume.plan import Job
 from gpemsr.volume.planning import prepare
 from gpemsr.volume.section_loop import super_resolve_sections
+from gpemsr.volume.tiles import Grid
 
 Rows = Iterator[tuple[str, str]]
 SCALE, VOXEL_SIZE = 8, (40.0, 80.0, 80.0)
@@ -98,6 +101,13 @@ class Bench:
         change = peaks[1] / peaks[0] - 1
         yield "peak memory, 20 and 100 sections", f"{peaks[0] / 1e6:.0f} and {peaks[1] / 1e6:.0f} MB ({change:+.1%})"
 
+    def context(self) -> Rows:
+        """What of a whole section's memory the prior takes: full size, x8, fp32."""
+        for side in (64, 128):
+            peaks = [peak_of(part_of_section, part, side) for part in ("codes", "prior", "fused prior", "all")]
+            said = ", ".join(f"{peak:.2f}" for peak in peaks)
+            yield f"LR {side} x {side}: codes, prior, prior with its fusion, all", f"{said} GB"
+
     def precision(self) -> Rows:
         """bf16 against fp32."""
         source = self.stack(self.hr, "lr.tif")
@@ -115,10 +125,14 @@ class Bench:
             whole, _, _ = self.done(self.job(source, "a.zarr", tile=0))
             yield f"{name}: PSNR of whole sections", f"{psnr(whole, hr):.3f} dB"
             for kind, overlap, halo in (("blended", 16, 4), ("halo 8, not blended", 16, 8), ("hard", 0, 0)):
-                image, summary, _ = self.done(self.job(source, "b.zarr", tile=tile, overlap=overlap, halo=halo))
+                image, _, _ = self.done(self.job(source, "b.zarr", tile=tile, overlap=overlap, halo=halo))
+                shape = (len(hr), *(n // SCALE for n in image.shape[1:]))
+                grid = Grid(shape, tile, overlap, halo, depth=len(hr), tiles=max(shape))  # one block
+                steps = (seams_of(each, grid, grid.block(0), SCALE).ratio for each in (image, whole))
                 yield (
-                    f"{name}: tiles of {tile}, {kind}: PSNR, step where tiles meet over that elsewhere",
-                    f"{psnr(image, hr):.3f} dB, {summary['seams']:.4f}",
+                    f"{name}: tiles of {tile}, {kind}: PSNR; steps where tiles meet over those elsewhere, and of whole "
+                    "sections at the same places",
+                    "{:.3f} dB; {:.4f}, {:.4f}".format(psnr(image, hr), *steps),
                 )
 
     def scale_out(self) -> Rows:
@@ -252,6 +266,25 @@ print(needs.text(plan))
 {TAKEN}"""
 
 
+def part_of_section(part: str, side: int) -> Callable[[], object]:
+    """What computes a part of one section with the full-size network."""
+    net = GPEMSR(SCALE, vgg_weights=None, flow_weights=None).eval()
+    lq, feat = torch.rand(1, 1, side, side), torch.rand(1, net.conv_first.out_channels, side, side)
+
+    @torch.no_grad()
+    def everything(lq: torch.Tensor = lq) -> None:
+        encoded = net.encode_sections(lq[None])
+        net.reconstruct(type(encoded).cat([encoded] * net.num_frame))
+
+    everything(lq[..., :16, :16])
+    return {
+        "codes": torch.no_grad()(lambda: net.prior(lq)),
+        "prior": lambda: net.prior.prior(lq),
+        "fused prior": torch.no_grad()(lambda: net.fuse_prior(lq, feat)),
+        "all": everything,
+    }[part]
+
+
 def psnr(image: np.ndarray, hr: np.ndarray) -> float:
     """Mean over sections, in dB, of 8-bit images."""
     errors = (image.astype(np.float64) - hr[:, : image.shape[1], : image.shape[2]]) ** 2
@@ -280,7 +313,7 @@ def main() -> None:
     """Run the parts and print their table."""
     parts: dict[str, Callable[[Bench], Rows]] = {
         name: getattr(Bench, name)
-        for name in ("streamed", "memory", "precision", "seams", "scale_out", "killed", "sparse")
+        for name in ("streamed", "memory", "context", "precision", "seams", "scale_out", "killed", "sparse")
     }
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--raw", required=True, help="TIFF of HR sections, uint8")
