@@ -13,7 +13,7 @@ from tqdm import tqdm
 from gpemsr.errors import InputError
 from gpemsr.volume.convert import convert
 from gpemsr.volume.disk import DiskFull, disk_errors
-from gpemsr.volume.finished import stored_note
+from gpemsr.volume.finished import stored_note, verify_finished
 from gpemsr.volume.plan import Job
 from gpemsr.volume.planning import prepare
 from gpemsr.volume.run import Run, Task, log
@@ -73,6 +73,8 @@ def perform(
 ) -> dict[str, Any] | None:
     """Do a prepared run; arguments and result as those of :func:`super_resolve`."""
     if run.job.path.exists():  # finished
+        if resume:
+            verify_finished(run.job.path, run.layout.shape)
         return stored_note(run.job.path)
     execute = execute or one_after_the_other
     with disk_errors(run.job.path):

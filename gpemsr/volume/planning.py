@@ -18,7 +18,7 @@ from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 from gpemsr.files import remove, sha256
 from gpemsr.volume.disk import disk_errors
-from gpemsr.volume.finished import stored_note, verify_finished
+from gpemsr.volume.finished import stored_note
 from gpemsr.volume.plan import Job, Plan, stored_plan
 from gpemsr.volume.preflight import Cost, Machine, Needs, choose_sizes
 from gpemsr.volume.stack import LRStack, Region, fingerprint, sample
@@ -43,7 +43,7 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
 
     Args:
         job: what to do.
-        resume: go on with a run that was begun, whose sizes are taken where the job has none; a finished one is read.
+        resume: go on with a run that was begun, or finished, whose sizes are taken where the job has none.
         is_worker: only a worker of a run, which measures nothing.
 
     Raises:
@@ -73,10 +73,8 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
         network = VolumeNetwork(job.options, job.weights, device, job.precision)
         cost = Cost(0, 0, 0) if is_worker or is_finished else probe(network)
         plan, needs = make_plan(job, stack, network, cost, machine(device), known)
-        if is_finished:
-            verify_finished(job.path, plan)
-        elif known:
-            plan.refuse_unless_same(known, job.folder)
+        if known:
+            plan.refuse_unless_same(known, job.path if is_finished else job.folder)
         else:
             needs.refuse_full_disk(job.path)
         opened.pop_all()  # the run closes it
