@@ -3,7 +3,7 @@
     python benchmarks/training_reliability.py kills damage full nan processes mutations
 
 Prints a line for each case and a summary; exits with 1 if anything is not as expected. ``mutations`` also takes
-``--count``. The trainings are those of tests/tiny_trainings.py.
+``--count``, ``kills`` also ``--kinds``. The trainings are those of tests/tiny_trainings.py.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def same(whole: Path, cut: Path, kind: str) -> bool:
     return bool(files) and all(same_weights(path, models(cut, kind) / path.name) for path in files)
 
 
-def kills(_: argparse.Namespace) -> None:
+def kills(args: argparse.Namespace) -> None:
     """Five times SIGKILL, and five times SIGTERM, at random moments of 20 iterations."""
     rng = random.Random(0)
-    for kind in KINDS:
+    for kind in args.kinds:
         for workers in (0, 2):
             whole = ROOT / f"whole_{kind}_{workers}"
             file = write_training(kind, whole, 20, 3, num_worker_per_gpu=workers).name
@@ -198,6 +198,7 @@ if __name__ == "__main__":
     parser.add_argument("parts", nargs="+", choices=parts)
     parser.add_argument("--count", type=int, default=1000, help="mutations (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (default 0)")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of trainings that are killed")
     arguments = parser.parse_args()
     for part in arguments.parts:
         parts[part](arguments)

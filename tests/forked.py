@@ -99,16 +99,21 @@ def run(folder: Path, *arguments: str, prepare: Callable[[], object] = lambda: N
     return process.wait(), process.output
 
 
-def run_processes(folder: Path, count: int, *arguments: str) -> str:
-    """Train to the end in so many processes, as torchrun does; output of the first. None may fail."""
+def start_processes(folder: Path, count: int, *arguments: str) -> list[Forked]:
+    """Begin a training in so many processes, as torchrun does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
-    together = [
+    return [
         Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(os.environ.update, place, RANK=str(rank)))
         for rank in range(count)
     ]
+
+
+def run_processes(folder: Path, count: int, *arguments: str) -> str:
+    """Train to the end in so many processes; output of the first. None may fail."""
+    together = start_processes(folder, count, *arguments)
     codes = [process.wait() for process in together]
     assert codes == [0] * count, "\n".join(process.output[-2000:] for process in together)
     return together[0].output

@@ -80,12 +80,11 @@ class Stopping:
 
     def end_step(self) -> None:
         """A place where several can end, too. Raises :class:`Stopped` if a signal came to any of them."""
-        if self._group is not None:
-            pending = torch.tensor(self._pending)
+        pending = torch.tensor(self._pending)
+        if self._group is not None:  # a signal that comes meanwhile is for the next step
             distributed.all_reduce(pending, distributed.ReduceOp.MAX, self._group)
-            self._pending = int(pending)
-        if self._pending:
-            raise Stopped(self._pending)
+        if pending:
+            raise Stopped(int(pending))
 
 
 def _destroys(frame: FrameType | None) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from forked import Forked, run
+from forked import Forked, run, start_processes
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tiny_trainings import KINDS, same_weights, weights_of, write, write_training
 
@@ -83,6 +83,20 @@ def test_signals_end_a_training_that_says_how_to_go_on(folder, name, code):
     assert told.startswith(f"{name}: training ends after iteration {max(states)}, which is saved; go on with: ")
     assert told.endswith(f" -opt {QUICK}.yml --force_yml train:total_iter=1000 --auto_resume")
     assert "Traceback" not in training.output
+
+
+@pytest.mark.parametrize("asked", [(1,), (0, 1)])
+def test_two_processes_end_at_the_same_step(folder, asked):
+    """The batch statistics, which both need for each step, would wait for ever otherwise."""
+    two = start_processes(folder, 2, f"{QUICK}.yml", "--force_yml", "train:total_iter=1000")
+    two[0].wait_for("iter:       4,")
+    for rank in asked:
+        two[rank].kill(signal.SIGTERM)
+    assert [process.wait() for process in two] == [143, 143]
+    told = [line for process in two for line in process.output.splitlines() if line.startswith("SIGTERM: ")]
+    newest = max(int(path.stem) for path in (experiment(folder) / "training_states").iterdir())
+    assert len(told) == 1 and f" after iteration {newest}, which is saved; " in told[0]
+    assert "Traceback" not in two[0].output + two[1].output
 
 
 def test_a_second_training_of_the_same_name_is_refused(folder):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from gpemsr.models.stopping import Stopped, Stopping
 
@@ -45,6 +46,15 @@ def test_with_a_model_it_ends_at_a_place_for_it_only(stopping, place):
     with pytest.raises(Stopped) as ended:
         getattr(stopping, place)()
     assert ended.value.code == 129
+
+
+def test_a_signal_that_comes_while_processes_agree_is_for_the_next_step(stopping, monkeypatch):
+    monkeypatch.setattr(torch.distributed, "new_group", lambda backend: backend)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda *_: signal.raise_signal(signal.SIGTERM))
+    stopping.watch(SimpleNamespace(opt={"dist": True}))
+    stopping.end_step()
+    with pytest.raises(Stopped, match="SIGTERM"):
+        stopping.end_step()
 
 
 def test_a_worker_that_was_just_forked_goes_on(stopping):
