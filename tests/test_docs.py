@@ -6,6 +6,7 @@ docs/datasets.md are built by tests/data/test_datasets_doc.py.
 """
 
 import glob
+import json
 import re
 import runpy
 import shlex
@@ -249,6 +250,13 @@ def test_data(shell):
     run_page(shell, "data.md")
 
 
+def test_real_pairs(shell):
+    run_page(shell, "real_pairs.md")
+    recorded = json.loads(Path("demo/data/demo_train_lr_x8.lmdb/volume.json").read_text())
+    assert len(recorded["volumes"]["demo"]["registration"]) == 32
+    assert Path("experiments/stage3_x8/models/net_g_latest.pth").is_file()
+
+
 def test_results(shell):
     """On noise of the two stacks' sizes."""
     for name, shape in {"fib25.tif": (250, 250, 250), "isbi.tif": (30, 512, 512)}.items():
@@ -306,7 +314,18 @@ def test_volumes(shell):
 
 @EACH_PAGE
 def test_a_page_with_commands_is_run_by_a_test(page):
-    names = ("README", "training", "data", "results", "baselines", "segmentation", "benchmark", "volumes", "trust")
+    names = (
+        "README",
+        "training",
+        "data",
+        "results",
+        "baselines",
+        "segmentation",
+        "benchmark",
+        "volumes",
+        "trust",
+        "real_pairs",
+    )
     run_here = {f"{name}.md" for name in names}
     assert not blocks(page, "bash") or page.name in run_here | RUN_ELSEWHERE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 from pathlib import Path
 
@@ -20,6 +21,8 @@ EXAMPLES = """examples:
     gpemsr-lmdb fib.zarr --out datasets --name fib --every 4 --crop :,0:240,0:240 --degradation em --dose 30
   a second volume in the same LMDBs:
     gpemsr-lmdb other.tif --out datasets --name cell --volume other --scales 8 16 --split train=0-49 test=50-59 --append
+  a stack and the LR stack of the same field, registered, in place of degraded sections:
+    gpemsr-lmdb slow.tif --lr fast.tif --out datasets --name pairs
   read LMDBs back:
     gpemsr-lmdb --verify datasets/*.lmdb
 """
@@ -43,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--out", type=Path, help="folder for the LMDBs")
     parse.add_argument("--name", help="name of the LMDBs (default: the input's)")
     parse.add_argument("--volume", help="name of the volume within them (default: --name)")
-    parse.add_argument("--scales", nargs="+", type=int, default=[8], metavar="R", help="LR scales (default 8)")
+    parse.add_argument("--scales", nargs="+", type=int, metavar="R", help="LR scales (default 8, or that of --lr)")
+    parse.add_argument("--lr", metavar="LR", help="LR stack of the same field, in place of degraded HR sections")
+    parse.add_argument("--lr-range", nargs="+", metavar="LOW HIGH", help="as --range, of --lr")
     how = "; ".join(f"{kind}: {degradation.help}" for kind, degradation in DEGRADATIONS.items())
     parse.add_argument(
         "--degradation", choices=tuple(DEGRADATIONS), default="bicubic", help=f"how LR is made, default bicubic; {how}"
@@ -112,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(arguments.input) != 1:
         raise InputError(f"{len(arguments.input)} inputs; expected one (see gpemsr-lmdb -h)")
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
+    from gpemsr.data.real_lr import RealLR
     from gpemsr.data.volumes.formats import volume_path
     from gpemsr.data.volumes.reader import open_volume
 
@@ -122,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
         out=arguments.out,
         name=name,
         volume=arguments.volume or name,
-        scales=arguments.scales,
+        scales=arguments.scales or [8],
         degradation=arguments.degradation,
         seed=arguments.seed,
         parameters={name: value for name in _parameters() if (value := getattr(arguments, name)) is not None},
@@ -137,7 +143,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
     opening = {key: getattr(arguments, key) for key in ("on_missing", "channel", "time")}
-    with open_volume(source, arguments.dataset, voxel_size, **opening) as volume:
+    if arguments.lr and arguments.degradation != "bicubic":
+        raise InputError(f"--degradation {arguments.degradation}: expected without --lr")
+    with contextlib.ExitStack() as opened:
+        volume = opened.enter_context(open_volume(source, arguments.dataset, voxel_size, **opening))
+        if arguments.lr:
+            lr = opened.enter_context(open_volume(arguments.lr, channel=arguments.channel, time=arguments.time))
+            job.lr = RealLR(volume, lr, parse_range(arguments.lr_range))
+            job.scales = arguments.scales or [job.lr.scale]
         paths = make_lmdbs(volume, job)
         _summarise(volume, paths, job.volume)
     return _verify(paths) if arguments.verify else 0
@@ -178,6 +191,10 @@ def _summarise(volume, paths: list[Path], name: str) -> None:
         print(f"{path}: {shape} {entry['dtype']}{voxels}")
         if entry["blank_sections"]:
             print(f"{path}: blank section {', '.join(str(number) for number in entry['blank_sections'])}")
+        if entry.get("registration"):
+            print("section  shift y  shift x (LR pixels)  correlation")
+            for fit in entry["registration"]:
+                print(f"{fit['section']:7d}  {fit['y']:+7.2f}  {fit['x']:+7.2f}  {fit['correlation']:24.3f}")
         if entry["missing_sections"]:
             pairs = [f"{item['section']} by {item['replaced_by']}" for item in entry["missing_sections"]]
             print(f"{path}: replaced section {', '.join(pairs)}")

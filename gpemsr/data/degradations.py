@@ -19,6 +19,7 @@ from gpemsr.errors import InputError
 
 Kind = str  # a key of DEGRADATIONS
 LINEAR = ("bicubic", "area")  # a matrix for each axis
+REAL = "real"  # what LMDBs record in place of a degradation where LR is the microscope's
 
 
 @dataclass(frozen=True)

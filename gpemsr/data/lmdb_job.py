@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gpemsr import __version__
 from gpemsr.data.degradations import Kind, check_degradation, complete_parameters, degrade
 from gpemsr.data.em_lmdb import LmdbWriter, check_name, refuse_existing
 from gpemsr.data.grey_values import GreyRange, Stored, choose_range
+from gpemsr.data.lmdb_records import describe_lmdb, describe_volume
+from gpemsr.data.real_lr import RealLR
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.survey import survey, valid_section
 from gpemsr.data.volumes.volume import Volume
@@ -41,6 +42,7 @@ class LmdbJob:
         tile: HR sections with a longer side are stored as tiles of this size; None: never.
         missing: section numbers known to be damaged, each replaced by the nearest earlier valid one.
         grey_range: which grey values become 0 and 1, see :func:`gpemsr.data.grey_values.choose_range`.
+        lr: the LR stack that belongs to the volume; None to make LR by the degradation.
         overwrite: replace LMDBs of the same name.
         append: add the volume to LMDBs of the same name.
     """
@@ -58,6 +60,7 @@ class LmdbJob:
     tile: int | None = 256
     missing: list[int] = field(default_factory=list)
     grey_range: str | GreyRange | None = None
+    lr: RealLR | None = None
     overwrite: bool = False
     append: bool = False
 
@@ -73,7 +76,7 @@ class LmdbJob:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Geometry:
     """Geometry of a job on a volume: HR rows and columns, and per split the sections."""
 
     y: tuple[int, int]
@@ -82,7 +85,7 @@ class _Plan:
     sections: dict[str | None, list[int]]
 
 
-def plan(volume: Volume, job: LmdbJob) -> _Plan:
+def plan(volume: Volume, job: LmdbJob) -> Geometry:
     """Check that a job can be done on its volume and work out what is read for it; reads no voxels.
 
     Raises:
@@ -92,6 +95,8 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
         check_name(name)
     if not job.scales or min(job.scales) < 2 or len(set(job.scales)) != len(job.scales):
         raise InputError(f"scales {job.scales}: expected different integers of 2 or more")
+    if job.lr and job.scales != [job.lr.scale]:
+        raise InputError(f"scales {job.scales}: expected {job.lr.scale}, that of the LR stack")
     largest = max(job.scales)
     if any(largest % scale for scale in job.scales):
         raise InputError(f"scales {job.scales}: the largest one must be a multiple of the others")
@@ -115,7 +120,7 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
             f"{volume.source}: sections of {size} pixels, or the crop of them, are too small; "
             f"expected at least {largest} x {largest} for scale {largest}"
         )
-    for scale in job.scales:
+    for scale in () if job.lr else job.scales:
         check_degradation(shape, scale, job.degradation, **job.parameters)
     sections = _split(range(z[0], z[1], job.every), job.splits, z)
     for number in job.missing:
@@ -126,7 +131,7 @@ def plan(volume: Volume, job: LmdbJob) -> _Plan:
             _check_append(job, split, scale)
         else:
             refuse_existing(job.output_path(split, scale), job.overwrite)
-    return _Plan(y, x, z, sections)
+    return Geometry(y, x, z, sections)
 
 
 def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path]:
@@ -151,7 +156,7 @@ def make_lmdbs(volume: Volume, job: LmdbJob, progress: bool = True) -> list[Path
 
 
 @dataclass(frozen=True)
-class _Contents:
+class Contents:
     """What is stored: of each section taken its source, the blank ones that are kept, and how grey values are."""
 
     sources: dict[int, int]
@@ -159,7 +164,7 @@ class _Contents:
     stored: Stored
 
 
-def _contents(volume: Volume, job: LmdbJob, geometry: _Plan, progress: bool) -> _Contents:
+def _contents(volume: Volume, job: LmdbJob, geometry: Geometry, progress: bool) -> Contents:
     y, x = slice(*geometry.y), slice(*geometry.x)
     taken = sorted(number for chosen in geometry.sections.values() for number in chosen)
     found = survey(volume, [number for number in taken if number not in job.missing], y, x, progress)
@@ -177,27 +182,35 @@ def _contents(volume: Volume, job: LmdbJob, geometry: _Plan, progress: bool) -> 
         volume.source,
     )
     grey_range.warn_if_unused(found.low, found.high, volume.source)
-    return _Contents(sources, found.blank, Stored.of(volume.dtype, grey_range))
+    if job.lr:
+        job.lr.prepare(valid, grey_range, y, x)
+    return Contents(sources, found.blank, Stored.of(volume.dtype, grey_range))
 
 
-def _write(volume: Volume, job: LmdbJob, geometry: _Plan, contents: _Contents, progress: bool) -> list[Path]:
+def _write(volume: Volume, job: LmdbJob, geometry: Geometry, contents: Contents, progress: bool) -> list[Path]:
     y, x, stored = slice(*geometry.y), slice(*geometry.x), contents.stored
     split_of = {number: split for split, chosen in geometry.sections.items() for number in chosen}
     with contextlib.ExitStack() as stack:
         writers = {}
         for split, scale in itertools.product(geometry.sections, job.stored_scales):
             tile = None if job.tile is None else job.tile // scale
-            writer = LmdbWriter(job.output_path(split, scale), tile, _metadata(job, split, scale), job.append)
+            writer = LmdbWriter(job.output_path(split, scale), tile, describe_lmdb(job, split, scale), job.append)
             writers[split, scale] = stack.enter_context(writer)
         last: dict[int, np.ndarray] = {}
         for number in tqdm(sorted(split_of), unit="section", desc=job.volume, disable=not progress):
-            section = volume.present(contents.sources[number] - volume.numbers[0])
+            source = contents.sources[number]
+            section = volume.present(source - volume.numbers[0])
             hr = np.ascontiguousarray(stored.store(section[y, x]))
             for scale in job.stored_scales:
-                last[scale] = hr if scale == 1 else degrade_stored(hr, number, scale, job, stored.grey_range)
+                if scale == 1:
+                    last[scale] = hr
+                elif job.lr:
+                    last[scale] = stored.grey_range.from_unit(job.lr.section(source, y, x), hr.dtype)
+                else:
+                    last[scale] = degrade_stored(hr, number, scale, job, stored.grey_range)
                 writers[split_of[number], scale].put(job.volume, number, last[scale])
         for (split, scale), writer in writers.items():
-            entry = _entry(volume, job, geometry, contents, split, scale)
+            entry = describe_volume(volume, job, geometry, contents, split, scale)
             writer.finish_volume(job.volume, last[scale], entry)
             writer.close()
         for writer in writers.values():
@@ -243,52 +256,12 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
         raise InputError("--append and --overwrite exclude each other")
     if not path.is_dir():
         raise InputError(f"{path}: is not there, so nothing can be appended; without --append it is made")
-    metadata, wanted = open_section_store(path, "lmdb").metadata, _metadata(job, split, scale)
+    metadata, wanted = open_section_store(path, "lmdb").metadata, describe_lmdb(job, split, scale)
     recorded = metadata.get("degradation")
-    if recorded and recorded.get("kind") == job.degradation:  # parameters that it may be older than
+    if recorded and not job.lr and recorded.get("kind") == job.degradation:  # parameters that it may be older than
         metadata["degradation"] = {**complete_parameters(job.degradation, {}), **recorded}
     for key in ("scale", "degradation", "split"):
         if metadata.get(key) != wanted[key]:
             raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
     if job.volume in metadata["volumes"]:
         raise InputError(f"{path}: holds volume {job.volume} already; choose another --volume")
-
-
-def _metadata(job: LmdbJob, split: str | None, scale: int) -> dict:
-    parameters = complete_parameters(job.degradation, job.parameters)
-    return {
-        "format": 1,
-        "gpemsr_version": __version__,
-        "scale": scale,
-        "degradation": None if scale == 1 else {"kind": job.degradation, "seed": job.seed, **parameters},
-        "split": split,
-    }
-
-
-def _entry(volume: Volume, job: LmdbJob, geometry: _Plan, contents: _Contents, split: str | None, scale: int) -> dict:
-    sources, stored = contents.sources, contents.stored
-    voxel_size = None
-    if volume.voxel_size is not None:
-        z, y, x = volume.voxel_size
-        voxel_size = [z * job.every, y * scale, x * scale]
-    sections = geometry.sections[split]
-    replaced = [{"section": number, "replaced_by": sources[number]} for number in sections if sources[number] != number]
-    return {
-        "source": {
-            "path": str(volume.source),
-            "dataset": volume.dataset,
-            "shape": list(volume.shape),
-            "first_section": volume.numbers[0],
-            "dtype": str(volume.dtype),
-            "grey_values": {"offset": stored.offset, "step": stored.step},  # value = offset + step * what is stored
-            "voxel_size": None if volume.voxel_size is None else list(volume.voxel_size),
-        },
-        "voxel_size": voxel_size,
-        "sections": sections,
-        "missing_sections": replaced,
-        "blank_sections": [number for number in sections if number in contents.blank],
-        "intensity_range": [stored.grey_range.low, stored.grey_range.high],
-        "split_range": None if split is None else list(job.splits[split]),
-        "crop": {"z": list(geometry.z), "y": list(geometry.y), "x": list(geometry.x)},
-        "every": job.every,
-    }

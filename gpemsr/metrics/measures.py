@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torchvision
 
-from gpemsr.data.degradations import Kind, degradation_of, degrade
+from gpemsr.data.degradations import REAL, Kind, degradation_of, degrade
 from gpemsr.metrics.blank import is_blank
 from gpemsr.metrics.frc import ring_correlation
 from gpemsr.metrics.libraries import library
@@ -63,7 +63,7 @@ def missing_measures(shape: Sequence[int] | None = None, kind: Kind = "bicubic")
 
     Args:
         shape: HR pixels (y, x) of a section; without it only what the machine lacks is reported.
-        kind: how LR was made.
+        kind: how LR was made, ``real`` if by the microscope.
 
     Raises:
         InputError: piq is not installed.
@@ -74,7 +74,9 @@ def missing_measures(shape: Sequence[int] | None = None, kind: Kind = "bicubic")
         for name, side in SHORTEST_SIDE.items()
         if shape is not None and min(shape) < side
     }
-    if degradation_of(kind).noisy:
+    if kind == REAL:
+        missing["lr_rmse"] = "the LR sections were not made from HR"
+    elif degradation_of(kind).noisy:
         missing["lr_rmse"] = "the noise of the LR sections would outweigh it"
     weights = _alexnet_file()
     if find_spec("lpips") is None:

@@ -126,6 +126,7 @@ def test_lr_consistency_is_with_lr_as_it_was_made(made):
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0)["lr_rmse"] > 0
     assert measure_section(made["gt"], made["gt"], lq, 8, 10.0, "em")["lr_rmse"] is None
     assert "noise" in missing_measures(kind="em")["lr_rmse"]
+    assert "not made from HR" in missing_measures(kind="real")["lr_rmse"]
 
 
 def test_lpips_without_weights_is_missing_and_says_where_they_belong(made, empty_hub):
