@@ -61,23 +61,22 @@ def same(whole: Path, cut: Path, kind: str) -> bool:
 
 
 def kills(args: argparse.Namespace) -> None:
-    """Five times SIGKILL, and five times SIGTERM, at random moments of 20 iterations."""
+    """Five times SIGKILL, and five times SIGTERM, at random moments of 30 iterations."""
     rng = random.Random(0)
     for kind in args.kinds:
         for workers in (0, 2):
             whole = ROOT / f"whole_{kind}_{workers}"
-            file = write_training(kind, whole, 20, 3, num_worker_per_gpu=workers).name
-            start = time.monotonic()
-            code, _text = run(whole, file)
-            took = time.monotonic() - start
-            assert code == 0, _text
+            file = write_training(kind, whole, 30, 3, num_worker_per_gpu=workers).name
+            code, text = run(whole, file)
+            assert code == 0, text
             for number in (signal.SIGKILL, signal.SIGTERM):
                 cut = ROOT / f"cut_{kind}_{workers}_{number}"
-                write_training(kind, cut, 20, 3, num_worker_per_gpu=workers)
+                write_training(kind, cut, 30, 3, num_worker_per_gpu=workers)
                 output, codes = "", []
-                for _cut in range(5):
+                for iteration in (rng.randrange(part, part + 3) for part in range(1, 30, 6)):
                     training = Forked(cut, file, *(["--auto_resume"] if codes else []))
-                    time.sleep(rng.uniform(0.3, 0.6) * took)
+                    training.wait_for(f"iter: {iteration:7d},")
+                    time.sleep(rng.uniform(0, 0.1))
                     training.kill(number)
                     codes.append(training.wait())
                     output += training.output

@@ -15,6 +15,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tiny_trainings import KINDS, same_weights, weights_of, write, write_training
 
 from gpemsr.losses.affinity_loss import AffinityLoss
+from gpemsr.models import image_validation
 
 QUICK = "segmenter"
 
@@ -83,6 +84,20 @@ def test_signals_end_a_training_that_says_how_to_go_on(folder, name, code):
     assert told.startswith(f"{name}: training ends after iteration {max(states)}, which is saved; go on with: ")
     assert told.endswith(f" -opt {QUICK}.yml --force_yml train:total_iter=1000 --auto_resume")
     assert "Traceback" not in training.output
+
+
+def test_a_signal_ends_a_validation_after_the_section(tmp_path):
+    file = write_training("stage2", tmp_path, val_freq=4).name
+
+    def ask_to_end(*_, **__) -> float:
+        signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    code, output = run(tmp_path, file, prepare=lambda: setattr(image_validation, "calculate_metric", ask_to_end))
+    assert code == 143
+    assert "SIGTERM: training ends after iteration 4, which is saved; " in output.splitlines()[-1]
+    assert "# psnr" not in output
+    assert run(tmp_path, file, "--auto_resume")[0] == 0
 
 
 @pytest.mark.parametrize("asked", [(1,), (0, 1)])
