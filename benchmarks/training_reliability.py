@@ -1,6 +1,6 @@
 """Are trainings exact whatever interrupts them? Tiny trainings of every kind are killed, damaged and given NaN.
 
-    python benchmarks/training_reliability.py kills damage full nan processes mutations
+    python benchmarks/training_reliability.py counts kills damage full nan processes mutations
 
 Prints a line for each case and a summary; exits with 1 if anything is not as expected. ``mutations`` also takes
 ``--count``, ``kills`` also ``--kinds``. The trainings are those of tests/tiny_trainings.py.
@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import damaged_checkpoints
 import torch
 import yaml
-from forked import Forked, run
+from forked import Forked, run, start_processes
 from mutated_options import mutated
+from tiny_stages import write_sections
 from tiny_trainings import KINDS, first_step, same_weights, write, write_training
 
 from gpemsr.compat import importable_basicsr
@@ -84,6 +85,33 @@ def kills(args: argparse.Namespace) -> None:
                 good = code == 0 and same(whole, cut, kind) and "Traceback" not in output + last
                 resumed = re.findall(r"Resuming training from epoch: \d+, iter: (\d+)", output + last)
                 report(f"kills {kind}, {workers} workers, {number.name}", good, f"{codes}, resumed at {resumed}")
+
+
+def counts(_: argparse.Namespace) -> None:
+    """Steps that Adam has made in 40 trainings of random sections, ratio, batch, processes and workers."""
+    rng = random.Random(0)
+    for number in range(40):
+        sections, ratio, processes, workers = (
+            rng.randint(1, 9),
+            rng.randint(1, 3),
+            rng.randint(1, 2),
+            rng.choice((0, 2)),
+        )
+        batch, total = rng.randint(1, 5), rng.randint(1, 12)
+        folder = ROOT / f"counts_{number}"
+        write_sections(folder, count=sections)
+        options = {"batch_size_per_gpu": batch, "num_worker_per_gpu": workers, "dataset_enlarge_ratio": ratio}
+        file = write_training("stage1", folder, total, total, **options).name
+        together = start_processes(folder, processes, file) if processes > 1 else [Forked(folder, file)]
+        codes = {process.wait() for process in together}
+        if batch * processes > sections * ratio:
+            good = codes == {2} and not (folder / "experiments").exists()
+        else:
+            state = torch.load(folder / f"experiments/stage1/training_states/{total}.state", weights_only=True)
+            steps = {int(each["step"]) for each in state["optimizers"][0]["state"].values()}
+            good = codes == {0} and steps == {total} and "Traceback" not in together[0].output
+        case = f"{sections} sections x {ratio}, batch {batch} x {processes}, {workers} workers, {total} iterations"
+        report(f"counts {case}", good, f"{codes}")
 
 
 def damage(_: argparse.Namespace) -> None:
@@ -193,7 +221,15 @@ def timed(folder: Path, *arguments: str) -> tuple[int | None, str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"kills": kills, "damage": damage, "full": full, "nan": nan, "processes": processes, "mutations": mutations}
+    parts = {
+        "kills": kills,
+        "counts": counts,
+        "damage": damage,
+        "full": full,
+        "nan": nan,
+        "processes": processes,
+        "mutations": mutations,
+    }
     parser.add_argument("parts", nargs="+", choices=parts)
     parser.add_argument("--count", type=int, default=1000, help="mutations (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (default 0)")

@@ -16,7 +16,7 @@ with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY, LOSS_REGISTRY, MODEL_REGISTRY
 
 
-def check_inputs(options: Mapping[str, Any], file: str) -> None:
+def check_inputs(options: Mapping[str, Any], file: str, processes: int = 1) -> None:
     """Refuse data, losses and checkpoints that cannot be used with options that ``check_options`` accepts.
 
     BasicSR opens them only after it has made the experiment's folder and moved an old one of the same name aside.
@@ -24,6 +24,7 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
     Args:
         options: the file's content, with ``--force_yml`` applied, as ``check_options`` takes it.
         file: its name, for the message.
+        processes: that train together.
 
     Raises:
         InputError: one line.
@@ -35,7 +36,7 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
             scale = {"scale": options["scale"]} if options.get("scale") is not None else {}
             found = dataset({**section, **scale, "phase": str(key).split("_")[0]})
             if key == "train":
-                _check_batch(section, len(found), top / "datasets" / "train")
+                _check_batch(section, len(found), processes, top / "datasets" / "train")
     for key, section in (options.get("train") or {}).items():
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
@@ -48,11 +49,12 @@ def check_inputs(options: Mapping[str, Any], file: str) -> None:
             raise InputError(f"{file}: path.resume_state={state}: {error}") from None
 
 
-def _check_batch(section: Mapping[str, Any], sections: int, place: Place) -> None:
-    """Refuse batches that an epoch cannot fill, in this process alone."""
+def _check_batch(section: Mapping[str, Any], sections: int, processes: int, place: Place) -> None:
+    """Refuse batches that an epoch cannot fill."""
     batch, items = section["batch_size_per_gpu"], sections * section.get("dataset_enlarge_ratio", 1)
-    if batch > items:
-        expected = f"at most {items} is expected, the sections or crops times dataset_enlarge_ratio"
+    if batch * processes > items:
+        expected = f"at most {items // processes} is expected, the sections or crops times dataset_enlarge_ratio"
+        expected += f", by {processes} processes" if processes > 1 else ""
         (place / "batch_size_per_gpu").fail(batch, expected)
 
 

@@ -25,6 +25,9 @@ with compat.importable_basicsr():  # here, not in a function, so that spawned da
     import basicsr.train
 
 
+PROCESSES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS"}  # launcher -> the variable that has their number
+
+
 def _parser(is_train: bool) -> argparse.ArgumentParser:
     """Build the parser with BasicSR's flags, which BasicSR parses again."""
     parser = new_parser(
@@ -68,7 +71,8 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     if is_train:
         take_sizes(options, args.opt)
     check_options(options, args.opt, is_train)
-    check_inputs(options, args.opt)
+    variable = PROCESSES.get(args.launcher, "")
+    check_inputs(options, args.opt, int(os.environ.get(variable, 1)))
     if args.check:
         print(f"{args.opt}: no mistake found")
         return 0

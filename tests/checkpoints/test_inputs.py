@@ -76,6 +76,12 @@ def test_a_test_without_weights(stage, folder, capsys):
     assert line.endswith("path.pretrain_network_g=null: the checkpoint to test is expected (net_g_*.pth)")
 
 
+def test_batches_that_an_epoch_cannot_fill_in_all_processes(folder, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    line = refused(1, folder, capsys, "datasets:train:batch_size_per_gpu=2", "--launcher", "pytorch")
+    assert "batch_size_per_gpu=2: at most 1 is expected" in line and "by 3 processes" in line
+
+
 def test_a_training_state_that_is_none(folder, capsys):
     (folder / "5.state").write_bytes(b"noise")
     assert "path.resume_state=5.state: 5.state: refused" in refused(1, folder, capsys, "path:resume_state=5.state")
