@@ -58,7 +58,7 @@ def test_out_of_memory_makes_the_batch_smaller(tiled, unit, weights):
         torch.cuda.reset_peak_memory_stats()
         super_resolve(tiled(batch=batch, output=f"{batch}.zarr", **settings))
         most[batch] = torch.cuda.max_memory_reserved()
-    assert most[32] > 2 * most[1]
+    assert most[32] > 1.5 * most[1]
     total = torch.cuda.get_device_properties(0).total_memory
     run, _ = prepare(tiled(batch=32, output="short.zarr", **settings))
     torch.cuda.empty_cache()
