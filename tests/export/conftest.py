@@ -8,8 +8,6 @@ import tifffile
 import torch
 from tiny_stages import NETWORKS, tiny_network
 
-pytest.importorskip("bioimageio.core", reason="the extra 'export' is not installed")
-
 from gpemsr.export.package import Export, Exported, export_package
 
 

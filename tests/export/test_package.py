@@ -6,8 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from bioimageio.core import predict
-from bioimageio.spec import load_model_description
 from PIL import Image
 
 from gpemsr.cli.export import main
@@ -15,6 +13,11 @@ from gpemsr.errors import InputError, RunError
 from gpemsr.export import package
 from gpemsr.export.about import HALO
 from gpemsr.export.package import export_package
+
+pytest.importorskip("bioimageio.core", reason="the extra 'export' is not installed")
+
+from bioimageio.core import predict
+from bioimageio.spec import load_model_description
 
 
 @pytest.fixture
@@ -111,6 +114,12 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, words, expected):
     (tmp_path / "there.zip").touch()
     assert main(words) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_package_that_is_absent_is_named_with_the_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(package, "NEEDS", ("no_such_package",))
+    assert main(["fib25-x8", str(tmp_path / "out.zip")]) == 2
+    assert "no_such_package is not installed; expected: pip install gpemsr[export]" in capsys.readouterr().err
 
 
 def test_a_graph_that_differs_is_not_packed(export, exported, tmp_path, monkeypatch):
