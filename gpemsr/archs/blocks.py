@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 ATTENTION_PLACES = 2**24  # weights that attention in blocks holds at a time
 
@@ -43,6 +47,13 @@ def lay_out(net: nn.Module) -> nn.Module:
 def is_traced() -> bool:
     """Whether the network is being traced, for export or to be compiled: loops would be unrolled."""
     return torch.jit.is_tracing() or torch.compiler.is_compiling()
+
+
+def recomputed(function: Callable, x: torch.Tensor, *others: Any) -> Any:
+    """``function(x, *others)``; on a CPU, the gradient keeps only its inputs and computes the rest once more."""
+    if x.is_cpu and torch.is_grad_enabled():
+        return checkpoint(function, x, *others, use_reentrant=False, preserve_rng_state=False)
+    return function(x, *others)
 
 
 class ResBlock(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from basicsr.archs.arch_util import DCNv2Pack
 from torchvision.ops import deform_conv2d
 
-from gpemsr.archs.blocks import is_traced
+from gpemsr.archs.blocks import is_traced, recomputed
 from gpemsr.archs.precision import full_precision
 from gpemsr.compat.sampled_convolution import sampled_at_once, sampled_deform_conv2d
 
@@ -70,7 +70,7 @@ class DeformConv(DCNv2Pack):
                 return sampled_at_once(x, offset, self.weight, self.bias, mask)
         if self.engine == "torchvision":
             if self.may_sample and x.is_cpu:
-                return sampled_deform_conv2d(x, offset, self.weight, self.bias, mask)
+                return recomputed(sampled_deform_conv2d, x, offset, self.weight, self.bias, mask)
             return deform_conv2d(x, offset, self.weight, self.bias, self.stride, self.padding, self.dilation, mask)
         mmcv_conv: Callable = import_module("mmcv.ops").modulated_deform_conv2d
         return mmcv_conv(

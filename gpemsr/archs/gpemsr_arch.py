@@ -12,7 +12,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.blocks import conv3, pad_to_multiple
+from gpemsr.archs.blocks import conv3, pad_to_multiple, recomputed
 from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
 from gpemsr.archs.gpemsr_start import start_weights
 from gpemsr.archs.indexer_arch import LatentIndexer
@@ -228,10 +228,9 @@ class GPEMSR(OptionChecked, nn.Module):
         """What :class:`SectionFeatures` has of the prior, by its names, of LR sections and features (n, ., h, w)."""
         with torch.no_grad():
             prior = self.prior.prior(lq)
-            similarity = torch.cat(
-                [self.similarity(*pair) for pair in zip(lq.split(1), prior.image.split(1), strict=True)]
-            )
-        fused, mask = self.mpf(feat, prior.features, similarity)
+            pairs = zip(lq.split(1), prior.image.split(1), strict=True)
+            similarity = torch.cat([self.similarity(*pair) for pair in pairs])
+        fused, mask = self.mpf.by_section(feat, prior.features, similarity)
         return {
             "fused": fused,
             "reference": prior.image.float(),
@@ -275,10 +274,13 @@ class GPEMSR(OptionChecked, nn.Module):
     def reconstruct(self, window: SectionFeatures) -> torch.Tensor:
         """Centre section of a window of T encoded sections: (b, 1, r*h, r*w)."""
         x = self.reconstruction(self.fusion(self.align_window(window)))
-        x = self.conv_last(self.lrelu(self.conv_hr(self.upsample(x))))
-        x = x + enlarge(window.lq[:, self.centre], self.scale)
+        x = recomputed(self.to_hr, x) + enlarge(window.lq[:, self.centre], self.scale)
         h, w = window.size
         return x[..., : h * self.scale, : w * self.scale]
+
+    def to_hr(self, x: torch.Tensor) -> torch.Tensor:
+        """LR features (b, c, h, w) -> what is added to the enlarged section, (b, 1, r*h, r*w)."""
+        return self.conv_last(self.lrelu(self.conv_hr(self.upsample(x))))
 
     def forward(
         self, lq: torch.Tensor, return_reference: bool = False

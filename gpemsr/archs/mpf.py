@@ -9,7 +9,7 @@ from basicsr.archs.arch_util import ResidualBlockNoBN, make_layer
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.blocks import conv3, up
+from gpemsr.archs.blocks import conv3, recomputed, up
 
 
 class SimilarityMask(nn.Module):
@@ -82,6 +82,17 @@ class MultiScalePriorFusion(nn.Module):
         for parameter in self.reduce.parameters():
             nn.init.zeros_(parameter)
         nn.init.dirac_(self.reduce.weight[:, -self.reduce.out_channels :])  # the last inputs are the LR features
+
+    def by_section(
+        self, feat: torch.Tensor, prior_features: list[torch.Tensor], similarity: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`forward`; in training on a CPU section by section, and again for the gradient: less memory."""
+        if not (feat.is_cpu and torch.is_grad_enabled()):
+            return self(feat, prior_features, similarity)
+        levels = zip(*(x.split(1) for x in prior_features), strict=True)
+        sections = zip(feat.split(1), levels, similarity.split(1), strict=True)
+        fused, mask = zip(*(recomputed(self, *section) for section in sections), strict=True)
+        return torch.cat(fused), torch.cat(mask)
 
     def forward(
         self, feat: torch.Tensor, prior_features: list[torch.Tensor], similarity: torch.Tensor

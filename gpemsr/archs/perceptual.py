@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
-from gpemsr.archs.blocks import is_traced
+from gpemsr.archs.blocks import is_traced, recomputed
 from gpemsr.archs.vqgan_arch import VQGAN
 from gpemsr.archs.weights import DOWNLOAD, VGG19, load_weights
 
@@ -15,6 +15,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # layer -> entries of torchvision's VGG19 configuration ("E"), and modules of its `features`, up to that layer
 VGG19_DEPTH = {"relu1_2": (2, 4), "relu2_2": (5, 9), "relu3_4": (10, 18)}
+
+FULL_SIZE = 5  # modules up to the first pooling
 
 
 class VGG19Features(nn.Module):
@@ -40,8 +42,9 @@ class VGG19Features(nn.Module):
         """(b, 1, H, W) in [0, 1] -> features (b, c, H/2^k, W/2^k) of the layer."""
         if self.normalize:
             mean, std = (img.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
-            return self.features((img - mean) / std)  # one channel broadcasts to three
-        return self.features(img.expand(-1, 3, -1, -1))
+            img = (img - mean) / std  # one channel broadcasts to three
+        x = recomputed(self.features[:FULL_SIZE], img.expand(-1, 3, -1, -1))
+        return self.features[FULL_SIZE:](x)
 
 
 class EncoderFeatures(nn.Module):

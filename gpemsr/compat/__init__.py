@@ -18,7 +18,7 @@ from gpemsr.compat.basicsr_patches import (
 from gpemsr.compat.basicsr_training import copy_options_as, report_prefetch_errors, train_on
 from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
 from gpemsr.compat.temporary import temporarily
-from gpemsr.compat.torch_settings import flush_denormals, silence_known_warnings
+from gpemsr.compat.torch_settings import flush_denormals, return_freed_memory, silence_known_warnings
 
 __all__ = [
     "apply",
@@ -30,6 +30,7 @@ __all__ = [
     "mmengine_without_cuda",
     "parse_options_with",
     "report_prefetch_errors",
+    "return_freed_memory",
     "silence_known_warnings",
     "temporarily",
     "train_on",

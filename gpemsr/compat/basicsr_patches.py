@@ -11,15 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from gpemsr.compat.temporary import temporarily
-from gpemsr.compat.torch_settings import flush_denormals, sample_without_nan, silence_known_warnings
+from gpemsr.compat.torch_settings import flush_denormals, keep_freed_memory, sample_without_nan, silence_known_warnings
 
 
 def apply() -> None:
-    """Install the lasting patches below into the imported BasicSR, that need nothing of ours. Repeatable."""
+    """Install the lasting patches below into the imported BasicSR, and settings of torch. Repeatable."""
     distribute_without_cuda()
     make_only_folders()
     silence_known_warnings()
     flush_denormals()
+    keep_freed_memory()
     sample_without_nan()
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import math
+import sys
 import warnings
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def flush_denormals() -> None:
@@ -15,6 +19,27 @@ def flush_denormals() -> None:
     import torch
 
     torch.set_flush_denormal(True)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc, where it is malloc, keep what tensors free: from the system it would come back page by page.
+
+    That took a quarter of the time of a section of LR 128^2, and 5 % of a training step.
+    """
+    if libc := _glibc():
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def return_freed_memory() -> None:
+    """Give the system what is kept free, so that the process has as much as it uses."""
+    if libc := _glibc():
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") else None
 
 
 def sample_without_nan() -> None:

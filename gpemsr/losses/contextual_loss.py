@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from gpemsr.archs.precision import full_precision
 from gpemsr.archs.weights import DOWNLOAD
 
 EPS = 1e-5
-CPU_PLACES, GPU_PLACES = 2**20, 2**24  # of a block of rows: what a CPU's cache holds, and what occupies a GPU
+CPU_PLACES, GPU_PLACES = 2**19, 2**24  # of a block of rows: what a CPU's cache holds, and what occupies a GPU
 
 
 def contextual_similarity(x: torch.Tensor, y: torch.Tensor, band_width: float) -> torch.Tensor:
@@ -44,30 +45,38 @@ class _Similarity(torch.autograd.Function):
     """Similarity of rows x (n, places, c) of unit length and columns y (n * t, c, places), less a mean (c, 1).
 
     The value depends on the places of ``x`` that win some place of ``y``, and on no others: they are found without a
-    graph, block by block, and their gradient is computed at once, so that no matrix of all places is ever kept.
+    graph, block by block, and they alone get a gradient, so that no matrix of all places is ever kept.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, y: torch.Tensor, mean: torch.Tensor, band_width: float) -> torch.Tensor:
-        t = len(y) // len(x)
-        ctx.gradient = x.new_zeros(len(x), t, *x.shape[1:]) if ctx.needs_input_grad[0] else None
-        values = []
-        for number, features in enumerate(y):
-            rows, columns = x[number // t], F.normalize(features - mean, dim=0)
+        ctx.save_for_backward(x, y, mean)
+        ctx.band_width = band_width
+        values, ctx.winners = [], []
+        for rows, columns in _pairs(x, y, mean):
             affinity, weight, best = _matches(rows, columns, band_width)
             total = weight.sum()
             value = (affinity * weight).sum() / total
-            if ctx.gradient is not None:
-                # d value = sum(weight * d affinity + (affinity - value) * d weight) / total
-                factors = torch.stack([weight, affinity - value]) / total
-                _write_gradient(ctx.gradient[divmod(number, t)], rows, columns, band_width, best, factors)
+            # d value = sum(weight * d affinity + (affinity - value) * d weight) / total
+            ctx.winners.append((best, torch.stack([weight, affinity - value]) / total))
             values.append(value)
         return torch.stack(values)
 
     @staticmethod
     def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        weights = outer[0].view(*ctx.gradient.shape[:2], 1, 1)
-        return (weights * ctx.gradient).sum(1), None, None, None
+        x, y, mean = ctx.saved_tensors
+        gradient = torch.zeros_like(x)
+        t = len(y) // len(x)
+        for number, ((rows, columns), (best, factors)) in enumerate(zip(_pairs(x, y, mean), ctx.winners, strict=True)):
+            _add_gradient(gradient[number // t], rows, columns, ctx.band_width, best, factors * outer[0][number])
+        return gradient, None, None, None
+
+
+def _pairs(x: torch.Tensor, y: torch.Tensor, mean: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Rows (places, c) and columns (c, places), both of unit length, of each of ``y``."""
+    t = len(y) // len(x)
+    for number, features in enumerate(y):
+        yield x[number // t], F.normalize(features - mean, dim=0)
 
 
 def _affinity(rows: torch.Tensor, columns: torch.Tensor, band_width: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,7 +107,7 @@ def _matches(
     return affinity[0], weight, rows_of.gather(0, block_of)[0]
 
 
-def _write_gradient(
+def _add_gradient(
     gradient: torch.Tensor,
     rows: torch.Tensor,
     columns: torch.Tensor,
@@ -106,7 +115,7 @@ def _write_gradient(
     best: torch.Tensor,
     factors: torch.Tensor,
 ) -> None:
-    """Write the gradient of sum(factors * (affinity, weight)) of the best matches into the rows that win."""
+    """Add the gradient of sum(factors * (affinity, weight)) of the best matches to the rows that win."""
     winners, place = best.unique(return_inverse=True)
     block = _block(columns)
     for start, chosen in zip(range(0, len(winners), block), winners.split(block), strict=True):
@@ -116,7 +125,7 @@ def _write_gradient(
             block_rows = rows[chosen].requires_grad_()
             affinity, distance = _affinity(block_rows, columns, band_width)
             matched = torch.stack([affinity[at], ((1 - distance[at]) / band_width).exp()])
-            gradient[chosen] = torch.autograd.grad((factors[:, won] * matched).sum(), block_rows)[0]
+            gradient[chosen] += torch.autograd.grad((factors[:, won] * matched).sum(), block_rows)[0]
 
 
 @LOSS_REGISTRY.register()

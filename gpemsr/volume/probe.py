@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gpemsr import compat
 from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.preflight import Cost, Machine
 
@@ -39,6 +40,7 @@ def measured(function: Callable[[], Any], device: torch.device) -> tuple[int, fl
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
     else:
+        compat.return_freed_memory()
         reset_peak()
         before = process_memory("VmRSS")
     start = time.perf_counter()

@@ -1,12 +1,14 @@
 """Building blocks of the VQGAN and the indexer."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpemsr.archs import blocks
-from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
+from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, recomputed, up
 
 
 @settings(deadline=None, max_examples=25)
@@ -66,3 +68,17 @@ def test_attention_in_bf16_is_that_in_fp32(monkeypatch, places):
     attended = blocks.attend(q, k, v)
     assert attended.dtype == torch.bfloat16
     torch.testing.assert_close(attended.float(), expected, rtol=0.02, atol=0.03)
+
+
+def test_what_is_recomputed_has_the_same_gradient_and_is_computed_twice():
+    block, runs = ResBlock(32, 32), []
+    block.register_forward_pre_hook(lambda *_: runs.append(1))
+    x, found = torch.randn(1, 32, 8, 8), []
+    for call in (block, partial(recomputed, block)):
+        copy = x.clone().requires_grad_()
+        y = call(copy)
+        y.square().mean().backward()
+        found.append((y, copy.grad))
+    for ours, expected in zip(*found, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=0)
+    assert len(runs) == 3

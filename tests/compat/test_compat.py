@@ -1,6 +1,7 @@
 """Each patch of BasicSR: what BasicSR does without it (its own function is kept as ``original``), and with it."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,26 @@ def test_denormal_numbers_are_flushed():
     if not torch.set_flush_denormal(True):
         pytest.skip("this processor cannot")
     assert (torch.tensor([1e-20]) * torch.tensor([1e-20])).item() == 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is not glibc's")
+def test_freed_memory_is_kept_until_it_is_returned():
+    script = """
+import torch
+from gpemsr import compat
+from gpemsr.volume.probe import process_memory
+
+compat.apply()
+before = process_memory("VmRSS")
+torch.ones(2**26)
+print(process_memory("VmRSS") - before)
+compat.return_freed_memory()
+print(process_memory("VmRSS") - before)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    kept, returned = map(int, run.stdout.split())
+    assert kept > 0.9 * 2**28
+    assert returned < 0.1 * 2**28
 
 
 def test_outputs_go_below_the_working_directory(tmp_path, monkeypatch):
