@@ -1,6 +1,7 @@
 """Speed and memory of GPEMSR of paper size on a GPU: inference and training, as Markdown tables.
 
     python benchmarks/bench_gpu.py --out runs/gpu
+    python benchmarks/bench_gpu.py --out runs/gpu --only training compiled
     python benchmarks/bench_gpu.py --out runs/gpu --device cpu --quick
 
 Every row stands on its own: what fails says why, and the next one is measured. torch.compile comes last, with what is
@@ -201,6 +202,29 @@ def training(bench: Bench, table: Table, scale: int, precision: str) -> None:
     table.row(f"x{scale}", precision, f"{1 / seconds:.2f}", f"{batch / seconds:.1f}", bench.peak(step))
 
 
+def inferences(title: str, ways: tuple[str, ...], settings: tuple, bench: Bench, file: Path) -> None:
+    """A table of inference, both scales."""
+    columns = ["network", "way", "format", "layout", "run", "ms a section", "TFLOP/s", "of bf16 rate", "peak GB"]
+    table = Table(file, f"Inference of a section{title}", columns)
+    for scale in SIZES:
+        bench.attempt(table, (f"x{scale}",), partial(inference, bench, table, scale, ways, settings))
+
+
+def trainings(bench: Bench, file: Path) -> None:
+    """The table of training, both scales."""
+    table = Table(file, "Training step of stage III, paper size", ["scale", "format", "steps/s", "crops/s", "peak GB"])
+    for scale, precision in itertools.product(SIZES, ("fp32", "bf16")):
+        bench.attempt(table, (f"x{scale}", precision), partial(training, bench, table, scale, precision))
+
+
+PARTS = {
+    "inference": partial(inferences, "", ("streamed",), EAGER),
+    "training": trainings,
+    "plain": partial(inferences, ", each window on its own", ("plain",), EAGER),
+    "compiled": partial(inferences, ", compiled", ("streamed",), COMPILED),
+}
+
+
 def name_of(device: str) -> str:
     """The card, or the processor."""
     return f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}" if device == "cuda" else processor()
@@ -213,6 +237,7 @@ def main() -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny sections, one repeat: does it run?")
     parser.add_argument("--seconds", type=float, default=225, help="for everything (default 225)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="tables (default: all)")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: no CUDA device here; --device cpu is expected")
@@ -225,19 +250,8 @@ def main() -> int:
     bench = Bench(arguments.device, arguments.quick, arguments.seconds)
     rates = Table(file, f"{name_of(bench.device)}, torch {torch.__version__}", ["bf16 matrix product", "TFLOP/s"])
     bench.attempt(rates, (), partial(matrix_rate, bench, rates))
-    columns = ["network", "way", "format", "layout", "run", "ms a section", "TFLOP/s", "of bf16 rate", "peak GB"]
-    table = Table(file, "Inference of a section", columns)
-    for scale in SIZES:
-        bench.attempt(table, (f"x{scale}",), partial(inference, bench, table, scale, ("streamed",), EAGER))
-    table = Table(file, "Training step of stage III, paper size", ["scale", "format", "steps/s", "crops/s", "peak GB"])
-    for scale, precision in itertools.product(SIZES, ("fp32", "bf16")):
-        bench.attempt(table, (f"x{scale}", precision), partial(training, bench, table, scale, precision))
-    table = Table(file, "Inference of a section, each window on its own", columns)
-    for scale in SIZES:
-        bench.attempt(table, (f"x{scale}",), partial(inference, bench, table, scale, ("plain",), EAGER))
-    table = Table(file, "Inference of a section, compiled", columns)
-    for scale in SIZES:
-        bench.attempt(table, (f"x{scale}",), partial(inference, bench, table, scale, ("streamed",), COMPILED))
+    for part in arguments.only:
+        PARTS[part](bench, file)
     return 0
 
 
