@@ -51,7 +51,7 @@ def is_traced() -> bool:
 
 def recomputed(function: Callable, x: torch.Tensor, *others: Any) -> Any:
     """``function(x, *others)``; on a CPU, the gradient keeps only its inputs and computes the rest once more."""
-    if x.is_cpu and torch.is_grad_enabled():
+    if x.is_cpu and torch.is_grad_enabled() and not is_traced():
         return checkpoint(function, x, *others, use_reentrant=False, preserve_rng_state=False)
     return function(x, *others)
 
