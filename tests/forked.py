@@ -105,9 +105,13 @@ def start_processes(folder: Path, count: int, *arguments: str) -> list[Forked]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
+
+    def prepare(rank: int) -> None:
+        os.environ.update(place, RANK=str(rank))
+        torch.multiprocessing.set_start_method("fork", force=True)  # BasicSR's "spawn" imports all in each worker
+
     return [
-        Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(os.environ.update, place, RANK=str(rank)))
-        for rank in range(count)
+        Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(prepare, rank)) for rank in range(count)
     ]
 
 
