@@ -9,7 +9,8 @@ Every 4th section is taken, LR is made by MATLAB's bicubic, and each method supe
 volume (four stacks, which begin at sections 0 to 3) and the second half (one stack). Each segmenter, trained on HR
 sections, goes on with the super-resolved sections of the first half, for each method by itself; the HR sections
 take part as one more method, for the same iterations. Scores are those of the second half, at the threshold with
-the lowest variation of information (VOI), before and after. Prints a table; finished trainings are not repeated.
+the lowest variation of information (VOI), before and after. Prints a table and draws one section, ``tracing.png``;
+finished trainings are not repeated.
 """
 
 from __future__ import annotations
@@ -79,14 +80,16 @@ def super_resolve(hr: np.ndarray, options: str, weights: str, device: str) -> np
     return np.stack([eight_bits(image[0, 0].float().cpu().numpy()) for image in results])
 
 
-def score(options: str, weights: str, raw: np.ndarray, ids: np.ndarray, device: str) -> dict[str, float]:
-    """VOI, adapted Rand error and the threshold that they are of."""
+def score(
+    options: str, weights: str, raw: np.ndarray, ids: np.ndarray, device: str
+) -> tuple[dict[str, float], np.ndarray]:
+    """VOI, adapted Rand error and the threshold that they are of; the segmentation."""
     val = read_options(options)["val"]
     net = load_network(options, weights, device)
     volume = torch.from_numpy(raw.astype(np.float32) / 255)
     affinities = predict_affinities(net, volume, val["block"], val["context"])
     how = Agglomeration(THRESHOLDS, val.get("fragments", "2d"), val.get("seed_distance", 10))
-    return how.best(affinities, connected_ids(ids))[0]
+    return how.best(affinities, connected_ids(ids))
 
 
 def fine_tune(arguments: argparse.Namespace, name: str, options: str, weights: str, sr: list[str], seed: int) -> Path:
@@ -147,14 +150,20 @@ def main() -> None:
             name = f"{segmenter}_{method}_{seed}".replace(" ", "_")
             weights = str(fine_tune(arguments, name, options, weights, files[method][:EVERY], seed))
         with scoring:
-            return found | score(options, weights, stacks[method][-1], ids[-1], arguments.device)
+            scores, labels = score(options, weights, stacks[method][-1], ids[-1], arguments.device)
+        if segmenter == arguments.segmenter[0][0] and seed <= 0:
+            drawn[method, seed == 0] = labels[len(labels) // 2]
+        return found | scores
 
+    drawn: dict[tuple[str, bool], np.ndarray] = {}
     scoring = threading.Lock()  # what waterz prints is dropped for the whole process
     tasks = [(m, s, seed) for seed in range(-1, arguments.seeds) for s in arguments.segmenter for m in stacks]
     with ThreadPoolExecutor(arguments.workers) as pool:
         rows = list(pool.map(run, tasks))
     with replaced(out / "scores.json") as file:
         file.write_text(json.dumps(rows, indent=1))
+    middle = len(hr[-1]) // 2
+    draw(out / "tracing.png", {name: parts[-1][middle] for name, parts in stacks.items()}, drawn, ids[-1][middle])
     print("| method | PSNR | segmenter | VOI, adapted Rand: trained on HR | trained on with its own sections |")
     print("|---|---|---|---|---|")
     for name, _, _ in arguments.segmenter:
@@ -164,6 +173,32 @@ def main() -> None:
             of_both = [row for row in rows if (row["method"], row["segmenter"]) == (method, name)]
             before, after = ([row for row in of_both if (row["seed"] >= 0) == tuned] for tuned in (False, True))
             print(f"| {method} | {psnr} | {name} | {text(before)} | {text(after)} |")
+
+
+def draw(
+    path: Path, images: dict[str, np.ndarray], labels: dict[tuple[str, bool], np.ndarray], ids: np.ndarray
+) -> None:
+    """A section of each method (y, x), and how it is segmented before and after the segmenter was trained further."""
+    from gpemsr.benchmark.panels import panel_grid
+
+    figure, panels = panel_grid(len(images) + 1, 3, len(images) + 1, 2.6, ids.shape[0] / ids.shape[1])
+    rows = ("", "segmenter trained on HR", "trained further")
+    for (name, image), axes in zip({"neurons": images[HR], **images}.items(), panels, strict=True):
+        shown = [ids, None] if name == "neurons" else [labels.get((name, tuned)) for tuned in (False, True)]
+        axes[0].set_title(name, fontsize=9)
+        for axis, segmented, row in zip(axes, [None, *shown], rows, strict=True):
+            if axis is axes[0] or segmented is not None:
+                axis.imshow(image if segmented is None else colored(segmented, image), cmap="gray", vmin=0, vmax=255)
+            if segmented is not None and name != "neurons":
+                axis.set_title(row, fontsize=7)
+    figure.savefig(path)
+
+
+def colored(labels: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """A segmentation (y, x) in colours over its section."""
+    from skimage.color import label2rgb
+
+    return label2rgb(labels, image, alpha=0.45, bg_label=0)
 
 
 def text(rows: list[dict[str, Any]]) -> str:
