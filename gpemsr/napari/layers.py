@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from gpemsr.data.volumes.reader import open_volume
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.volume import GREY_TYPES, Volume
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
 from gpemsr.volume.plan import Job
@@ -76,14 +76,15 @@ class Part:
         """A job for it, whose source is written to ``folder``; ``choices`` are those of :class:`Job`.
 
         Raises:
-            InputError: its data type is none that is read, or the disk is full.
+            InputError: the disk is full.
         """
         data = finest(self.layer)
         stack = data if data.ndim == 3 else data[None]
         shape = (stack.shape[0], self.y[1] - self.y[0], self.x[1] - self.x[0])
-        with TiffStackWriter(folder / "lr.tif", shape, stack.dtype, self.voxel_size) as writer:
+        dtype = np.dtype(stack.dtype.name if stack.dtype.name in GREY_TYPES else np.float32)
+        with TiffStackWriter(folder / "lr.tif", shape, dtype, self.voxel_size) as writer:
             for z in range(shape[0]):
-                writer.write(np.asarray(stack[z, slice(*self.y), slice(*self.x)]))
+                writer.write(np.asarray(stack[z, slice(*self.y), slice(*self.x)], dtype))
         low, high = (float(limit) for limit in self.layer.contrast_limits)
         grey_range = None if stack.dtype.name in FULL_RANGE else (low, high)
         more = {"voxel_size": self.voxel_size, "grey_range": grey_range, "output": str(folder / "sr.zarr")}

@@ -104,7 +104,7 @@ class SuperResolve(Container):
     def run(self) -> None:
         """Begin; what is wrong with the input is shown as a notification."""
         try:
-            weights = str(self.file.value) if self.weights.value == FILE else self.weights.value
+            weights = self.chosen_weights()
             part = Part.of(self.image.value, self.shapes.value)
             folder = Path(tempfile.mkdtemp(dir=self.folder.name))
             trust = "basic" if self.trust.value else None
@@ -119,6 +119,14 @@ class SuperResolve(Container):
         worker.finished.connect(self.reset)
         self.start.enabled, self.cancel.enabled = False, True
         worker.start()
+
+    def chosen_weights(self) -> str:
+        """A network that comes with the package, or a checkpoint's path; InputError if none is chosen."""
+        if self.weights.value != FILE:
+            return self.weights.value
+        if self.file.value == Path():  # of an empty line
+            raise InputError("no file is chosen; expected a checkpoint")
+        return str(self.file.value)
 
     def show_progress(self, done: int, total: int) -> None:
         """Let the bar say how far it is."""

@@ -8,6 +8,7 @@ Image, Shapes = napari_layers.Image, napari_layers.Shapes
 
 from scipy import ndimage  # noqa: E402
 
+from gpemsr.data.volumes.reader import open_volume  # noqa: E402
 from gpemsr.errors import InputError  # noqa: E402
 from gpemsr.napari.layers import Part  # noqa: E402
 from gpemsr.volume.perform import super_resolve  # noqa: E402
@@ -74,6 +75,16 @@ def test_a_section_alone_and_other_types_are_super_resolved(tmp_path, options):
     sr, _ = super_resolved(Part.of(lr), tmp_path, options)
     assert sr.ndim == 2 and sr.data[0].shape == (256, 320) and sr.dtype == np.float32
     assert 200 < np.max(sr.data[0]) < 240
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", ">u2"])
+def test_types_that_no_file_has_are_brought_to_one(tmp_path, dtype):
+    part = Part.of(Image(spot_stack(np.dtype(dtype)), contrast_limits=(0, 250)))
+    job = part.job(tmp_path)
+    with open_volume(job.source) as volume:
+        assert volume.dtype == ("uint16" if dtype == ">u2" else "float32")
+        assert np.allclose(volume.present(0), part.layer.data[0], rtol=1e-6)
+    assert job.grey_range == (None if dtype == ">u2" else (0, 250))
 
 
 @pytest.mark.parametrize(

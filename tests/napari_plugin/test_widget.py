@@ -86,6 +86,9 @@ def test_wrong_input_is_a_notification(shown, monkeypatch):
     widget.file.value = Path("absent.pth")
     widget.run()
     assert widget.start.enabled and "absent.pth: no such file" in said[0]
+    widget.file.line_edit.value = ""
+    widget.run()
+    assert widget.start.enabled and "no file is chosen" in said[1]
 
 
 def test_the_manifest_names_the_widget():
