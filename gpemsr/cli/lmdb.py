@@ -116,8 +116,9 @@ def main(argv: list[str] | None = None) -> int:
         return _verify([Path(path) for path in arguments.input])
     if len(arguments.input) != 1:
         raise InputError(f"{len(arguments.input)} inputs; expected one (see gpemsr-lmdb -h)")
+    _check_lr(arguments)
     from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
-    from gpemsr.data.real_lr import RealLR
+    from gpemsr.data.real_lr import OPTION, RealLR
     from gpemsr.data.volumes.formats import volume_path
     from gpemsr.data.volumes.reader import open_volume
 
@@ -143,17 +144,28 @@ def main(argv: list[str] | None = None) -> int:
     )
     voxel_size = None if arguments.voxel_size is None else tuple(arguments.voxel_size)
     opening = {key: getattr(arguments, key) for key in ("on_missing", "channel", "time")}
-    if arguments.lr and arguments.degradation != "bicubic":
-        raise InputError(f"--degradation {arguments.degradation}: expected without --lr")
     with contextlib.ExitStack() as opened:
         volume = opened.enter_context(open_volume(source, arguments.dataset, voxel_size, **opening))
         if arguments.lr:
             lr = opened.enter_context(open_volume(arguments.lr, channel=arguments.channel, time=arguments.time))
-            job.lr = RealLR(volume, lr, parse_range(arguments.lr_range))
+            job.lr = RealLR(volume, lr, parse_range(arguments.lr_range, OPTION))
             job.scales = arguments.scales or [job.lr.scale]
         paths = make_lmdbs(volume, job)
         _summarise(volume, paths, job.volume)
     return _verify(paths) if arguments.verify else 0
+
+
+def _check_lr(arguments: argparse.Namespace) -> None:
+    """Raise :class:`InputError` for options that would not be used, with or without ``--lr``."""
+    if not arguments.lr:
+        if arguments.lr_range:
+            raise InputError(f"--lr-range {' '.join(arguments.lr_range)}: expected with --lr")
+        return
+    if arguments.degradation != "bicubic":
+        raise InputError(f"--degradation {arguments.degradation}: expected without --lr")
+    for name in _parameters():
+        if (value := getattr(arguments, name)) is not None:
+            raise InputError(f"--{name.replace('_', '-')} {value:g}: expected without --lr")
 
 
 def parse_splits(texts: list[str]) -> dict[str, tuple[int, int]]:

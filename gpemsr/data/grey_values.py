@@ -56,13 +56,13 @@ class GreyRange:
         values = np.clip(image, 0, 1) * np.float32(self.high - self.low) + np.float32(self.low)
         return (values if np.dtype(dtype).kind == "f" else np.rint(values)).astype(dtype)
 
-    def warn_if_unused(self, low: float, high: float, source: object) -> None:
+    def warn_if_unused(self, low: float, high: float, source: object, option: str = "--range") -> None:
         """Warn if grey values from ``low`` to ``high``, those of ``source``, use less than half of the range."""
         share = (high - low) / (self.high - self.low)
         if share < 0.5:
             warnings.warn(
                 f"{source}: grey values {low:g} to {high:g} use {share:.0%} of the range {self}, so contrast is low "
-                f"and PSNR too high; --range observed, percentiles or {low:g} {high:g} maps them to [0, 1]",
+                f"and PSNR too high; {option} observed, percentiles or {low:g} {high:g} maps them to [0, 1]",
                 InputWarning,
                 stacklevel=2,
             )
@@ -102,8 +102,8 @@ class Stored:
         return np.rint(steps).clip(0, np.iinfo(self.dtype).max).astype(self.dtype)
 
 
-def parse_range(words: Sequence[str] | None) -> str | GreyRange | None:
-    """The words after ``--range``: a name of :data:`RANGE_HELP`, or a range. Raises :class:`InputError` for others."""
+def parse_range(words: Sequence[str] | None, option: str = "--range") -> str | GreyRange | None:
+    """The words after an option: a name of :data:`RANGE_HELP`, or a range. Raises :class:`InputError` for others."""
     if not words:
         return None
     if len(words) == 1 and words[0] in ("full", "observed", "percentiles"):
@@ -112,7 +112,7 @@ def parse_range(words: Sequence[str] | None) -> str | GreyRange | None:
         low, high = (float(word) for word in words)
     except ValueError:
         text = " ".join(words)
-        raise InputError(f"--range {text}: expected full, observed, percentiles or two numbers LOW HIGH") from None
+        raise InputError(f"{option} {text}: expected full, observed, percentiles or two numbers LOW HIGH") from None
     return GreyRange(low, high)
 
 
@@ -122,6 +122,7 @@ def choose_range(
     observed: tuple[float, float] | Callable[[], tuple[float, float]],
     sample: Callable[[], Iterable[np.ndarray]],
     source: object,
+    option: str = "--range",
 ) -> GreyRange:
     """The range of a volume.
 
@@ -131,6 +132,7 @@ def choose_range(
         observed: the smallest and the largest grey value, or what finds them.
         sample: yields sections for the percentiles.
         source: named in messages.
+        option: that gives the choice, named in messages.
 
     Raises:
         InputError: a range is needed, or all grey values are one.
@@ -140,8 +142,8 @@ def choose_range(
     if choice in (None, "full"):
         if dtype.kind == "f" or (choice is None and dtype.kind != "u"):
             raise InputError(
-                f"{source}: {dtype.name} voxels; expected uint8 or uint16, or --range LOW HIGH (observed, percentiles) "
-                "that says which values are black and white"
+                f"{source}: {dtype.name} voxels; expected uint8 or uint16, or {option} LOW HIGH (observed, "
+                "percentiles) that says which values are black and white"
             )
         return GreyRange.full(dtype)
     if choice == "observed":
@@ -150,7 +152,7 @@ def choose_range(
         pixels = np.concatenate([section.ravel()[:: max(1, section.size >> 18)] for section in sample()])
         low, high = np.percentile(pixels, PERCENTILES)
     if not low < high:
-        raise InputError(f"{source}: --range {choice}: all grey values are {low:g}")
+        raise InputError(f"{source}: {option} {choice}: all grey values are {low:g}")
     return GreyRange(float(low), float(high))
 
 

@@ -18,6 +18,7 @@ ALIKE = 0.3  # correlation from which on a shift can be told
 FINENESS = 20  # parts of an LR pixel that shifts are measured in
 SAME = 0.01  # relative difference of voxel sizes
 NAMED = 10  # sections in an error
+OPTION = "--lr-range"  # of the LR stack's grey values, in messages
 
 
 class Fit(NamedTuple):
@@ -74,8 +75,9 @@ class RealLR:
             (found.low, found.high),
             lambda: (self._present(number, *within) for number in sections),
             self.lr.source,
+            OPTION,
         )
-        self.grey_range.warn_if_unused(found.low, found.high, self.lr.source)
+        self.grey_range.warn_if_unused(found.low, found.high, self.lr.source, OPTION)
         self.fits = [self._fit(number, hr_range, y, x) for number in sorted(numbers)]
         self._check_fits()
 
@@ -133,7 +135,7 @@ def pair_scale(hr: Volume, lr: Volume) -> int:
         raise InputError(f"{lr.source}: {both}; expected as many sections")
     scale = hr.shape[1] // lr.shape[1]
     if scale < 2 or hr.shape[1:] != (scale * lr.shape[1], scale * lr.shape[2]):
-        raise InputError(f"{lr.source}: {both}; expected HR = 8 x LR or 16 x LR along y and x")
+        raise InputError(f"{lr.source}: {both}; expected HR = r x LR along y and x, r a whole number of 2 or more")
     if hr.voxel_size and lr.voxel_size:
         z, y, x = hr.voxel_size
         if not np.allclose(lr.voxel_size, (z, scale * y, scale * x), rtol=SAME):

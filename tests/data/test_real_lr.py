@@ -114,8 +114,8 @@ def test_a_section_that_lies_elsewhere_is_refused_or_left_out(files, capsys, shi
     ("lr", "sizes", "expected"),
     [
         ((2, 24, 32), (None, None), "expected as many sections"),
-        ((3, 24, 31), (None, None), "expected HR = 8 x LR"),
-        ((3, 192, 256), (None, None), "expected HR = 8 x LR"),
+        ((3, 24, 31), (None, None), "expected HR = r x LR"),
+        ((3, 192, 256), (None, None), "expected HR = r x LR"),
         ((3, 24, 32), ((40, 4, 4), (40, 16, 16)), "voxels of 40 x 16 x 16 nm; expected 8 times HR's, 40 x 4 x 4 nm"),
     ],
 )
@@ -132,6 +132,8 @@ def test_stacks_that_do_not_belong_together_are_refused(files, lr, sizes, expect
     [
         (["--scales", "4"], "scales [4]: expected 8"),
         (["--degradation", "area"], "--degradation area: expected without --lr"),
+        (["--dose", "30"], "--dose 30: expected without --lr"),
+        (["--lr-range", "low"], "--lr-range low: expected full"),
         (["--crop", ":,4:,:"], "crop from 4: expected a multiple of the scale 8"),
     ],
 )
@@ -140,6 +142,22 @@ def test_options_that_do_not_go_with_lr_are_refused(files, capsys, words, expect
     files(hr, np.uint8(binned(hr)))
     assert run(*words) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_range_of_lr_needs_lr(files, capsys):
+    files(tissue(), tissue())
+    assert main(["hr.tif", "--out", "data", "--lr-range", "0", "100"]) == 2
+    assert "--lr-range 0 100: expected with --lr" in capsys.readouterr().err
+
+
+def test_advice_on_the_range_names_the_option_of_lr(files, capsys):
+    hr = tissue()
+    files(hr, np.uint16(binned(hr)))
+    assert run() == 0
+    assert "--lr-range observed" in capsys.readouterr().err
+    files(hr, np.float32(binned(hr)))
+    assert run("--overwrite") == 2
+    assert "--lr-range LOW HIGH" in capsys.readouterr().err
 
 
 def test_crops_are_of_the_same_field(files):
