@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
     found = export_package(export)
     for name, difference in found.differences.items():
         print(f"{name}: differs from the network by {difference:.1g} at most, grey values in [0, 1]")
-    print(f"{export.out}: {found.size / 1e6:.1f} MB, passed by bioimageio.core; sizes are multiples of {found.step}")
+    sizes = f"LR heights and widths are multiples of {found.step}"
+    print(f"{export.out}: {found.size / 1e6:.1f} MB, passed by bioimageio.core; {sizes}")
     return 0
 
 

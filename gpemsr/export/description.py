@@ -121,7 +121,8 @@ def pack(folder: Path, about: About, path: Path, name: Path) -> None:
         ),
     )
     save_bioimageio_package(description, output_path=path)
-    summary = test_model(path)
+    with graph.quiet():
+        summary = test_model(path)
     if summary.status != "passed":
         found = [f"{detail.name}: {error.msg}" for detail in summary.details for error in detail.errors]
         raise RunError(f"{name}: bioimageio.core says: {'; '.join(found)}")

@@ -85,7 +85,7 @@ def run_onnx(path: Path, lr: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what PyTorch warns of its own exporters."""
+    """Without what PyTorch warns of its own exporters and readers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

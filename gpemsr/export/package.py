@@ -75,6 +75,8 @@ def check_export(export: Export) -> None:
         raise InputError(f"{export.out}: expected a name that ends in .zip")
     if not export.out.absolute().parent.is_dir():
         raise InputError(f"{export.out}: no such folder")
+    if export.out.is_dir():
+        raise InputError(f"{export.out}: a folder; expected a file to write")
     if not export.is_shipped and not (export.authors and export.licence):
         raise InputError(f"{export.weights}: --author and --licence are expected, who made it and under what licence")
     absent = [name for name in NEEDS if find_spec(name) is None]

@@ -1,5 +1,6 @@
 """A package of a tiny network with random weights, made once."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -44,4 +45,6 @@ def export(tmp_path_factory, tiny_weights) -> Export:
 
 @pytest.fixture(scope="session")
 def exported(export) -> Exported:
-    return export_package(export)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*torch.jit")  # users are not shown them
+        return export_package(export)

@@ -107,11 +107,13 @@ def test_words_that_bioimage_io_does_not_take_are_refused_first(export, tmp_path
         (["net.pth", "out.zip"], "net.pth: --author and --licence are expected"),
         (["net.pth", "out.zip", "--author", "A", "--licence", "MIT"], "net.pth: no such file"),
         (["fib25-x8", "there.zip"], "there.zip exists; --overwrite"),
+        (["fib25-x8", "folder.zip", "--overwrite"], "folder.zip: a folder; expected a file"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, words, expected):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.zip").touch()
+    (tmp_path / "folder.zip").mkdir()
     assert main(words) == 2
     assert expected in capsys.readouterr().err
 
