@@ -49,20 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{output}: no such folder")
     weights = None if arguments.weights is None else str(weights_file(arguments.weights))
     import numpy as np
-    import torch
 
     from gpemsr import compat, register
     from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
     from gpemsr.files import sha256
     from gpemsr.volume.calibrate import draw_reliability, measure, scores
     from gpemsr.volume.calibration import Calibration
-    from gpemsr.volume.network import VolumeNetwork
+    from gpemsr.volume.network import VolumeNetwork, usable_device
     from gpemsr.volume.trust import CUES, layer_names
 
     register()
     compat.apply()
-    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = VolumeNetwork(arguments.opt, weights, device)
+    network = VolumeNetwork(arguments.opt, weights, usable_device(arguments.device))
     options = {
         "name": "held back",
         "type": "SectionWindowTestDataset",

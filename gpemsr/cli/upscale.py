@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code: 0, 1 if blocks failed, 2 for bad input."""
     arguments = parser().parse_args(argv)
     job, part = read_job(arguments), parse_part(arguments.part)
+    if arguments.preview and Path(arguments.preview).suffix != ".png":
+        raise InputError(f"--preview {arguments.preview}: expected the name of a .png file")
     from gpemsr.volume.planning import prepare
 
     run, needs = prepare(job, arguments.resume or (part is not None and job.is_begun))
@@ -136,7 +139,7 @@ def read_job(arguments: argparse.Namespace):
         halo=arguments.halo,
         depth=arguments.depth,
         batch=arguments.batch,
-        memory=None if arguments.memory is None else int(arguments.memory * 1e9),
+        memory=parse_memory(arguments.memory),
         precision=arguments.precision,
         device=arguments.device,
         ome_version=arguments.ome_version,
@@ -164,6 +167,15 @@ def parse_part(text: str | None) -> tuple[int, int] | None:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise InputError(f"--part {text}: expected such as 2/8")
     return int(match[1]), int(match[2])
+
+
+def parse_memory(size: float | None) -> int | None:
+    """GB -> bytes."""
+    if size is None:
+        return None
+    if not 0 < size < math.inf:
+        raise InputError(f"--memory {size:g}: expected GB, more than 0")
+    return int(size * 1e9)
 
 
 def report(path, summary: dict) -> str:

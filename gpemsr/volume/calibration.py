@@ -112,8 +112,8 @@ class Calibration(BaseModel):
             raise InputError(f"{path}: cannot be read ({error.strerror})") from None
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise InputError(f"{path}: {where}: {first['msg']}; expected a file of gpemsr-calibrate") from None
+            where = "".join(f"{key}: " for key in [".".join(map(str, first["loc"]))] if key)
+            raise InputError(f"{path}: {where}{first['msg']}; expected a file of gpemsr-calibrate") from None
 
     def save(self, path: Path) -> None:
         """Write as JSON. Raises :class:`InputError` if it cannot be written."""

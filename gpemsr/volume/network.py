@@ -88,6 +88,17 @@ def window_length(file: str | None) -> int:
     return next((s["num_frame"] for s in sections if isinstance(s.get("num_frame"), int)), FRAMES)
 
 
+def usable_device(name: str | None) -> torch.device:
+    """The device of that name; of None, a GPU if there is one. Raises :class:`InputError` if it cannot be used."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name).cpu()
+    except (RuntimeError, AssertionError):
+        raise InputError(f"--device {name}: no such device here; expected such as cpu, cuda or cuda:0") from None
+    return torch.device(name)
+
+
 class VolumeNetwork:
     """A network as the loop along a stack takes it, in one precision; keeps of a section no more than it needs.
 

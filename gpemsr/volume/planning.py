@@ -60,16 +60,14 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
         stack = open_stack(job)
         opened.callback(stack.close)
 
-        import torch
-
         from gpemsr import compat, register
-        from gpemsr.volume.network import VolumeNetwork
+        from gpemsr.volume.network import VolumeNetwork, usable_device
         from gpemsr.volume.probe import machine, probe
         from gpemsr.volume.run import Run
 
         register()
         compat.apply()
-        device = torch.device(job.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = usable_device(job.device)
         network = VolumeNetwork(job.options, job.weights, device, job.precision)
         cost = Cost(0, 0, 0) if is_worker or is_finished else probe(network)
         plan, needs = make_plan(job, stack, network, cost, machine(device), known)

@@ -61,8 +61,11 @@ def choose_sizes(
     Whole sections where they fit into memory, else the largest tile that does. What the job says counts.
 
     Raises:
-        InputError: not even a small tile fits.
+        InputError: depth or batch is below 1, or not even a small tile fits.
     """
+    for name, number in {"depth": job.depth, "batch": job.batch}.items():
+        if number is not None and number < 1:
+            raise InputError(f"--{name} {number}: expected 1 or more")
     memory = job.memory or machine.memory
     depth, height, width = shape
     whole = -(-max(height, width) // MULTIPLE) * MULTIPLE

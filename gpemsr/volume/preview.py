@@ -30,4 +30,4 @@ def write_preview(run: Run, path: Path) -> None:
     y, x = (slice(max(0, n - LARGEST) // 2, (n + min(n, LARGEST)) // 2) for n in lr.shape)
     pair = np.hstack([image[y, x] for image in (lr, section.sr)])
     with replaced(path) as temporary:
-        Image.fromarray(eight_bits(pair)).save(temporary, format=path.suffix[1:] or "png")
+        Image.fromarray(eight_bits(pair)).save(temporary, format="png")

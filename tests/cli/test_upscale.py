@@ -49,6 +49,14 @@ def test_a_dry_run_writes_nothing(run, tmp_path):
         (["--part", "3/2"], "--part 3/2: expected such as 2/8"),
         (["--resume"], "sr.zarr.run: no run to go on with"),
         (["--tile", "30"], "--tile 30: expected a multiple of 4"),
+        (["--memory", "nan"], "--memory nan: expected GB, more than 0"),
+        (["--memory", "0"], "--memory 0: expected GB, more than 0"),
+        (["--depth", "0"], "--depth 0: expected 1 or more"),
+        (["--depth", "-1", "--tile", "28", "--overlap", "12"], "--depth -1: expected 1 or more"),
+        (["--batch", "0"], "--batch 0: expected 1 or more"),
+        (["--device", "none"], "--device none: no such device here"),
+        (["--device", "meta"], "--device meta: no such device here"),
+        (["--preview", "place.bmp"], "--preview place.bmp: expected the name of a .png file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, words, said):

@@ -63,7 +63,7 @@ def test_a_file_gives_back_what_was_saved(known, tmp_path):
         ({"scale": "eight"}, "scale: "),
         ({"combined": {"values": [1, 2], "errors": [1]}}, "combined: .*lists of one length"),
         ({"coefficients": {}}, "one for each layer"),
-        (None, "expected a file of gpemsr-calibrate"),
+        (None, "a.json: Invalid JSON: .*expected a file of gpemsr-calibrate"),
     ],
 )
 def test_another_file_is_refused_in_one_line(known, tmp_path, change, said):
