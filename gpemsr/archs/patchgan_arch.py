@@ -11,6 +11,7 @@ from torch import nn
 from gpemsr.options.networks import OptionChecked, check_widths
 
 CHANNELS = [64, 128, 256, 512]
+PATCH = 70  # pixels along y and x of which a score is made
 
 
 @ARCH_REGISTRY.register()

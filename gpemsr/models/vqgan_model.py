@@ -11,6 +11,7 @@ from basicsr.losses import build_loss
 from basicsr.utils.registry import MODEL_REGISTRY
 from torch import distributed
 
+from gpemsr.archs.patchgan_arch import PATCH
 from gpemsr.metrics.codebook_usage import CodebookUsage
 from gpemsr.models.image_validation import ImageValidation
 from gpemsr.models.stage_base import StageModel
@@ -52,8 +53,11 @@ class VQGANModel(StageModel, ImageValidation):
 
     @classmethod
     def check_options(cls, opt: Mapping) -> None:
-        """A test needs a checkpoint."""
+        """A test needs a checkpoint, and crops must be as large as what the discriminator sees."""
         cls.check_tested(opt)
+        train, crop = opt.get("train"), opt["datasets"].get("train", {}).get("gt_size")
+        if train and crop and crop < PATCH and train.get("gan_start_iter", 40000) < train["total_iter"]:
+            raise ValueError(f"datasets.train.gt_size={crop}: at least {PATCH} is expected, the discriminator's patch")
 
     def init_training_settings(self) -> None:
         """Build discriminator, losses, optimisers and schedulers."""

@@ -213,3 +213,12 @@ def test_options_that_do_not_fit_are_named(stage, section, key, value, message):
     with pytest.raises(InputError) as refused:
         check_options(stage.options, "my.yml", True)
     assert str(refused.value).startswith(f"my.yml: {message}")
+
+
+def test_crops_that_the_discriminator_cannot_see_are_refused_if_it_learns(stage):
+    stage.options["datasets"]["train"]["gt_size"] = 64
+    stage.options["train"] |= {"total_iter": 3, "gan_start_iter": 3}
+    check_options(stage.options, "my.yml", True)
+    stage.options["train"]["gan_start_iter"] = 2
+    with pytest.raises(InputError, match=r"my.yml: datasets.train.gt_size=64: at least 70 is expected"):
+        check_options(stage.options, "my.yml", True)
