@@ -52,6 +52,16 @@ def read(file: str, forced: Sequence[str]) -> dict[str, Any]:
     return override(read_options(file), forced)
 
 
+def program() -> list[str]:
+    """How this process was started, without its arguments: a command, ``python`` with a script or module, torchrun."""
+    words = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+    if not words or not (words[-1].endswith(".py") or "-m" in words):
+        return [Path(sys.argv[0]).name]
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return ["torchrun", f"--nproc_per_node={os.environ['LOCAL_WORLD_SIZE']}", *(w for w in words if w != "-u")]
+    return ["python", *words]
+
+
 @command
 def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     """Run BasicSR's ``train_pipeline`` or ``test_pipeline`` on a checked option file.
@@ -84,7 +94,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
     with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
         if is_train:
-            go_on = [Path(sys.argv[0]).name, *arguments, *([] if args.auto_resume else ["--auto_resume"])]
+            go_on = [*program(), *arguments, *([] if args.auto_resume else ["--auto_resume"])]
             return train(partial(pipeline, compat.working_root()), shlex.join(go_on))
         pipeline(compat.working_root())
     return 0

@@ -9,6 +9,7 @@ import torch
 from tiny_basicsr import tiny_options, write_options, write_pngs
 
 import gpemsr.cli.train
+from gpemsr.cli.launch import program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -107,3 +108,28 @@ def test_check_only_checks(workdir, capsys):
     assert gpemsr.cli.train.main(["-opt", str(file), "--check"]) == 0
     assert capsys.readouterr().out.endswith("no mistake found\n")
     assert not (workdir / "experiments").exists()
+
+
+@pytest.mark.parametrize(
+    ("started", "told"),
+    [
+        (["python3", "/opt/bin/gpemsr-train", "-opt", "a.yml"], ["gpemsr-train"]),
+        (["python3", "basicsr/train.py", "-opt", "a.yml"], ["python", "basicsr/train.py"]),
+        (["python3", "-m", "gpemsr.cli.train", "-opt", "a.yml"], ["python", "-m", "gpemsr.cli.train"]),
+    ],
+)
+def test_the_command_to_go_on_with_is_the_one_that_was_typed(monkeypatch, started, told):
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(sys, "orig_argv", started)
+    monkeypatch.setattr(sys, "argv", [started[1], *started[-2:]])
+    assert program() == told
+
+
+def test_torchrun_is_told_as_well(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(
+        sys, "orig_argv", ["python3", "-u", "basicsr/train.py", "-opt", "a.yml", "--launcher", "pytorch"]
+    )
+    monkeypatch.setattr(sys, "argv", ["basicsr/train.py", "-opt", "a.yml", "--launcher", "pytorch"])
+    assert program() == ["torchrun", "--nproc_per_node=2", "basicsr/train.py"]
