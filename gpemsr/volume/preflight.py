@@ -154,7 +154,7 @@ class Needs:
                 f"input:  {by(plan.shape)} {layout.dtype}",
                 f"output: {by(layout.shape)}, voxel size {voxel} nm; at most {size_text(self.finest)}, "
                 f"{size_text(self.disk)} on disk with all else, {self.files} files",
-                f"plan:   {how}; {len(plan.wanted)} blocks of {plan.depth} sections"
+                f"plan:   {how}; blocks of {plan.depth} sections: {len(plan.wanted)}"
                 + (f", {skipped} without tissue" if skipped else ""),
                 f"memory: about {size_text(self.memory)} besides the program; time: about {time_text(self.seconds)}",
             ]

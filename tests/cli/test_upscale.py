@@ -38,7 +38,7 @@ def test_a_volume_is_made_and_reported(run):
 def test_a_dry_run_writes_nothing(run, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     code, out, _ = run("--dry-run", "--region", "1:3,:,:")
-    assert code == 0 and "whole sections; 1 blocks of 2 sections" in out and "time: about" in out
+    assert code == 0 and "whole sections; blocks of 2 sections: 1" in out and "time: about" in out
     assert sorted(tmp_path.rglob("*")) == before
 
 
