@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -92,6 +93,11 @@ def write_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     except errors as error:
         first = error.__context__ if isinstance(error.__context__, OSError) else error  # torch's tells no reason
         raise InputError(f"{path}: cannot be written ({first})") from error
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether the operating system says that the disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def temporary_name(path: Path) -> Path:

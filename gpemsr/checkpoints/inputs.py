@@ -68,7 +68,7 @@ def check_checkpoints(model: type, options: Mapping[str, Any], place: Place) -> 
 
 
 def _check_loss(section: Mapping[str, Any], place: Place) -> None:
-    """Build a loss that needs no weights."""
+    """Build a loss that downloads no weights."""
     try:
         LOSS_REGISTRY.get(section["type"])(**{key: value for key, value in section.items() if key != "type"})
     except (ValueError, NotImplementedError) as error:

@@ -28,7 +28,6 @@ class AffinityFeatureLoss(nn.Module):
 
     def __init__(self, weights: str, loss_weight: float = 1.0) -> None:
         super().__init__()
-        self.check_options(weights)
         self.loss_weight = loss_weight
         options = _options(weights)
         arguments = {key: value for key, value in options.items() if key != "type"}
@@ -39,12 +38,7 @@ class AffinityFeatureLoss(nn.Module):
     @staticmethod
     def check_options(weights: str, loss_weight: float = 1.0) -> None:
         """Raise ValueError unless ``weights`` is a checkpoint of a network for affinities."""
-        try:
-            found = _options(weights)["type"]
-        except InputError as error:
-            raise ValueError(f"weights={weights}: {str(error).removeprefix(f'{weights}: ')}") from None
-        if found not in NETWORKS:
-            raise ValueError(f"weights={weights}: of {found}; expected those of {' or '.join(NETWORKS)}")
+        _options(weights)
 
     def train(self, mode: bool = True) -> AffinityFeatureLoss:
         """The network stays in eval mode."""
@@ -60,8 +54,13 @@ class AffinityFeatureLoss(nn.Module):
 
 
 def _options(weights: str) -> dict:
-    """Options of the network that a checkpoint is of; InputError if it cannot be read or does not say."""
-    options = network_options(read_checkpoint(weights))
+    """Options of the network for affinities that a checkpoint is of; ValueError if it is of none."""
+    try:
+        options = network_options(read_checkpoint(weights))
+    except InputError as error:
+        raise ValueError(f"weights={weights}: {str(error).removeprefix(f'{weights}: ')}") from None
     if options is None:
-        raise InputError(f"{weights}: does not say what network it is of")
+        raise ValueError(f"weights={weights}: does not say what network it is of")
+    if options["type"] not in NETWORKS:
+        raise ValueError(f"weights={weights}: of {options['type']}; expected those of {' or '.join(NETWORKS)}")
     return options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import sys
 import threading
@@ -19,7 +18,7 @@ from gpemsr import compat
 from gpemsr.checkpoints.training_states import newest_whole, read_state, saved_iterations
 from gpemsr.data.training_stream import Progress, SeededItems, TrainingStream, items_per_step, start_worker
 from gpemsr.errors import InputError, RunError
-from gpemsr.files import exclusive, remove_all_leftovers
+from gpemsr.files import exclusive, is_full_disk, remove_all_leftovers
 from gpemsr.models.stopping import STOPPING, Stopped
 
 _held = contextlib.ExitStack()  # the experiment's lock, from when BasicSR has completed the options
@@ -75,7 +74,7 @@ def _reported() -> Any:
         with compat.temporarily(threading, excepthook=_but_full_disk(threading.excepthook)):
             yield
     except OSError as error:
-        if not _is_full_disk(error):
+        if not is_full_disk(error):
             raise
         where, rest = error.filename or "the experiment", "what was saved is whole, go on with --auto_resume"
         raise RunError(f"{where}: {error.strerror}; {rest}") from None
@@ -85,15 +84,11 @@ def _reported() -> Any:
         raise RunError(f"{' '.join(str(error).split())} (out of memory?)") from None
 
 
-def _is_full_disk(error: BaseException | None) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
 def _but_full_disk(show: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:
     """Leave out what TensorBoard's thread raises again where the training hands it the next value."""
 
     def show_others(args: threading.ExceptHookArgs) -> None:
-        if not _is_full_disk(args.exc_value):
+        if not is_full_disk(args.exc_value):
             show(args)
 
     return show_others

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 from gpemsr.errors import InputError
+from gpemsr.files import is_full_disk
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, InputError) as error:
         cause = error.__cause__ if isinstance(error, InputError) else error
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full_disk(cause):
             raise DiskFull(f"{path}: the disk is full; make room, then go on with --resume") from error
         if isinstance(error, InputError):
             raise
