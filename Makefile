@@ -15,6 +15,7 @@ BIN := .venv/bin
 LOCKED := .venv/locked-$(shell cksum < requirements.lock | tr ' ' '-')
 INSTALLED := .venv/installed
 DOCS := .venv/docs
+NAPARI := .venv/napari
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: try demo weights test dist docs benchmark lint format venv clean always
@@ -27,7 +28,7 @@ demo: $(INSTALLED)
 	$(BIN)/gpemsr-demo --scale $(SCALE) $(if $(DATA),--data "$(DATA)")
 
 # One process per core, so one thread each.
-test: lint
+test: lint $(NAPARI)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 dist: $(INSTALLED)
@@ -118,6 +119,6 @@ $(INSTALLED): $(LOCKED) setup.py pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation -e .
 	touch $@
 
-$(DOCS): requirements-docs.lock $(INSTALLED)
-	$(PIP) install --no-deps -r requirements-docs.lock
+$(DOCS) $(NAPARI): .venv/%: requirements-%.lock $(INSTALLED)
+	$(PIP) install --no-deps -r $<
 	touch $@

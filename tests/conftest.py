@@ -8,6 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+try:
+    import pytestqt.plugin
+    from PySide6 import QtTest, QtWidgets  # noqa: F401
+except ImportError:  # not installed, or one of the system's libraries is absent: such as libEGL
+    pass
+else:
+    pytest_plugins = [pytestqt.plugin.__name__]
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With ``-m cuda`` import only what has such tests: the rest may need packages that a GPU machine lacks."""

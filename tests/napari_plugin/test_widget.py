@@ -1,15 +1,14 @@
 """The widget in a viewer without a window: results are added, progress is shown, cancel works, nothing is fetched."""
 
-import os
 import socket
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 pytest.importorskip("napari", reason="the extra 'napari' is not installed")
-pytest.importorskip("pytestqt", reason="the extra 'napari' is not installed")
+pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
+pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)  # which says what library the system lacks
 
 import torch
 from napari.components import ViewerModel
