@@ -1,4 +1,4 @@
-"""Learn what error the layers of trust let expect: ``python tools/calibrate.py -h`` (also ``gpemsr-calibrate``)."""
+"""Learn what error to expect from the trust layers: ``python tools/calibrate.py -h`` (also ``gpemsr-calibrate``)."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``gpemsr-calibrate``: learn from held-back sections what error the layers of trust let expect."""
+"""``gpemsr-calibrate``: learn from held-back sections what error to expect from the trust layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     parse = new_parser(
         "calibrate",
-        "Learn from HR sections held back from training what error the layers of gpemsr-upscale --trust let expect.\n"
+        "Learn from HR sections held back from training what error to expect from the trust layers of gpemsr-upscale.\n"
         "Writes OUTPUT, and a reliability plot beside it: the first half of the sections against the second.",
         EXAMPLES,
     )

@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--options", type=Path, default=Path("options/demo"), help="folder of stage1.yml, stage2_x8.yml, ..."
     )
-    parse.add_argument("--consistent", action="store_true", help="images that, made coarser, are the LR sections")
+    parse.add_argument(
+        "--consistent", action="store_true", help="correct the images so that degrading them gives the LR sections"
+    )
     parse.add_argument("--weights", help=f"trained network: a checkpoint, or one of {', '.join(SHIPPED)}")
     parse.add_argument("--note", help="a line for the picture, such as the data's origin")
     parse.add_argument(

@@ -65,15 +65,19 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
     parse.add_argument("--ome-version", choices=("0.5", "0.4"), default="0.5", help="of the OME-Zarr (default 0.5)")
     parse.add_argument("--degradation", choices=LINEAR, default="bicubic", help="of training (default bicubic)")
-    parse.add_argument("--consistent", action="store_true", help="the image, degraded, is to give back the input")
+    parse.add_argument(
+        "--consistent", action="store_true", help="correct the image so that degrading it gives the input"
+    )
     parse.add_argument(
         "--trust",
         nargs="?",
         const="basic",
         choices=("basic", "full"),
-        help="also say where not to believe it, in layers; full takes twice the time, and says more",
+        help="also write trust layers: where to believe the image; full takes twice as long and adds one",
     )
-    parse.add_argument("--calibration", metavar="FILE", help="of gpemsr-calibrate: a layer of the error to expect")
+    parse.add_argument(
+        "--calibration", metavar="FILE", help="of gpemsr-calibrate: adds a layer with the expected error"
+    )
     parse.add_argument("--dry-run", action="store_true", help="check all and print what it would take")
     parse.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parse.add_argument("--preview", metavar="FILE.png", help="only super-resolve one place, to a picture")

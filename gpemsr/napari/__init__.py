@@ -1,1 +1,5 @@
-"""The napari plugin: super-resolves an image layer, or what a rectangle holds of it."""
+"""The napari plugin: super-resolves an image layer, or the part of it inside a rectangle."""
+
+from gpemsr.compat.triton_import import import_triton
+
+import_triton()

@@ -91,7 +91,7 @@ class Part:
         return Job(**{**more, **choices, "source": str(folder / "lr.tif")})
 
     def results(self, output: Path) -> list[LayerData]:
-        """The super-resolved image and its layers of trust, for napari to add, where the part is."""
+        """The super-resolved image and its trust layers, for napari to add, placed where the part is."""
         names = sorted(path.name for path in (output / FOLDER).glob("*") if path.is_dir())
         with open_volume(output, on_missing="keep") as volume:
             limits, name = list(self.layer.contrast_limits), f"{self.layer.name} super-resolved"

@@ -76,20 +76,20 @@ class Worker(WorkerBase):
 
 
 class SuperResolve(Container):
-    """Super-resolves an image layer of napari, or what a rectangle of a Shapes layer holds of it.
+    """Super-resolves an image layer of napari, or the part of it inside a rectangle of a Shapes layer.
 
     Args:
-        viewer: whose layers are offered, and to which the results are added.
+        napari_viewer: whose layers are offered, and to which the results are added; napari passes it by this name.
     """
 
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
+    def __init__(self, napari_viewer: Viewer) -> None:
+        self.viewer = napari_viewer
         self.image: Any = create_widget(annotation=Image, label="LR stack")
-        self.shapes: Any = create_widget(annotation=Shapes | None, label="rectangle in")
+        self.shapes: Any = create_widget(annotation=Shapes | None, label="region")
         self.weights = ComboBox(choices=[*SHIPPED, FILE], label="weights")
         self.file = FileEdit(label="file", filter="*.pth *.safetensors", visible=False)
-        self.trust = CheckBox(text="layers of trust", value=True)
-        self.consistent = CheckBox(text="image that, degraded, gives back the LR stack")
+        self.trust = CheckBox(text="trust layers", value=True)
+        self.consistent = CheckBox(text="consistent with the LR stack")
         self.start = PushButton(text="Super-resolve")
         self.cancel = PushButton(text="Cancel", enabled=False)
         self.bar = ProgressBar(min=0, max=1, value=0)

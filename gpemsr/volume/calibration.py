@@ -1,4 +1,4 @@
-"""From layers of trust to the error to expect: learned on sections whose HR is known, stored as JSON."""
+"""From trust layers to the error to expect: learned on sections whose HR is known, stored as JSON."""
 
 from __future__ import annotations
 

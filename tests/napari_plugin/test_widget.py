@@ -10,6 +10,7 @@ pytest.importorskip("napari", reason="the extra 'napari' is not installed")
 pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 pytest.importorskip("PySide6.QtWidgets", exc_type=ImportError)  # which says what library the system lacks
 
+import napari
 import torch
 from napari.components import ViewerModel
 from npe2 import PluginManifest
@@ -88,6 +89,13 @@ def test_wrong_input_is_a_notification(shown, monkeypatch):
     widget.file.line_edit.value = ""
     widget.run()
     assert widget.start.enabled and "no file is chosen" in said[1]
+
+
+def test_napari_opens_it_for_its_viewer(qtbot):
+    viewer = napari.Viewer(title="whose", show=False)
+    _, widget = viewer.window.add_plugin_dock_widget("gpemsr")
+    assert isinstance(widget, SuperResolve) and widget.viewer.title == "whose"
+    viewer.close()
 
 
 def test_the_manifest_names_the_widget():

@@ -1,4 +1,4 @@
-"""From layers of trust to the error to expect: monotone curves, their sum, and the file."""
+"""From trust layers to the error to expect: monotone curves, their sum, and the file."""
 
 import json
 

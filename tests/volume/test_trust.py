@@ -1,4 +1,4 @@
-"""Layers of trust beside the image: what they hold, where they lie, resumed; and an image that is consistent."""
+"""Trust layers beside the image: what they hold, where they lie, resumed; and an image that is consistent."""
 
 import numpy as np
 import pytest
