@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpemsr.checkpoints.shipped import SHIPPED, weights_file
+from gpemsr.checkpoints.shipped import WEIGHTS_HELP, weights_file
 from gpemsr.cli import new_parser
 from gpemsr.data.degradations import LINEAR
 from gpemsr.errors import InputError, command
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("hr", help="LMDB of HR sections, or a folder with a folder of PNG sections for each volume")
     parse.add_argument("output", type=Path, help="JSON file to write")
     parse.add_argument("--lr", metavar="LMDB", help="LR sections that belong to them (default: made by --degradation)")
-    parse.add_argument("--weights", metavar="FILE", help=f"checkpoint, or one of {', '.join(SHIPPED)}")
+    parse.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parse.add_argument("-opt", metavar="FILE", help="option file with network_g, if the checkpoint does not say")
     parse.add_argument("--degradation", choices=LINEAR, default="bicubic", help="of training (default bicubic)")
     parse.add_argument("--trust", choices=("basic", "full"), default="full", help="layers (default full)")

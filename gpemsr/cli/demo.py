@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpemsr.checkpoints.shipped import SHIPPED, weights_file
+from gpemsr.checkpoints.shipped import WEIGHTS_HELP, weights_file
 from gpemsr.cli import new_parser
 from gpemsr.errors import command
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument(
         "--consistent", action="store_true", help="correct the images so that degrading them gives the LR sections"
     )
-    parse.add_argument("--weights", help=f"trained network: a checkpoint, or one of {', '.join(SHIPPED)}")
+    parse.add_argument("--weights", help=f"trained network: {WEIGHTS_HELP}")
     parse.add_argument("--note", help="a line for the picture, such as the data's origin")
     parse.add_argument(
         "--precision", choices=("fp32", "bf16"), default="fp32", help="what the trained network computes in"

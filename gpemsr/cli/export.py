@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gpemsr.checkpoints.shipped import SHIPPED
+from gpemsr.checkpoints.shipped import WEIGHTS_HELP
 from gpemsr.cli import new_parser
 from gpemsr.errors import InputError, command
 
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
         "before it gets its name.",
         EXAMPLES,
     )
-    parse.add_argument("weights", help=f"checkpoint, or one of {', '.join(SHIPPED)}")
+    parse.add_argument("weights", help=WEIGHTS_HELP)
     parse.add_argument("out", type=Path, help="package to write, .zip")
     parse.add_argument("--name", help="of the model (default: GPEMSR and the name of the weights)")
     parse.add_argument("--author", nargs="+", default=[], metavar="NAME", help="who made the weights")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpemsr.checkpoints.shipped import SHIPPED, weights_file
+from gpemsr.checkpoints.shipped import WEIGHTS_HELP, weights_file
 from gpemsr.cli import new_parser
 from gpemsr.cli.lmdb import parse_crop
 from gpemsr.data.degradations import LINEAR
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("input", help="LR volume: TIFF, folder of section images, HDF5, Zarr, OME-Zarr")
     parse.add_argument("output", help="volume to make: .zarr (OME-Zarr), .tif, .ome.tif or .h5")
-    parse.add_argument("--weights", metavar="FILE", help=f"checkpoint, or one of {', '.join(SHIPPED)}")
+    parse.add_argument("--weights", metavar="FILE", help=WEIGHTS_HELP)
     parse.add_argument("-opt", metavar="FILE", help="option file with network_g, if the checkpoint does not say")
     parse.add_argument("--dataset", help="data set in an HDF5 or Zarr file")
     parse.add_argument("--level", type=int, metavar="N", help="level of an OME-Zarr image (default: the finest)")

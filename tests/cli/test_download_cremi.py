@@ -2,22 +2,19 @@
 
 import hashlib
 import io
-import re
 import resource
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
 import h5py
 import numpy as np
 import pytest
+from loopback import names, served
 
 from gpemsr.cli.download_cremi import main
-from gpemsr.data import cremi
-from gpemsr.data.cremi import PIECE, file_names, read_checksums
+from gpemsr.data.cremi import file_names, read_checksums
+from gpemsr.data.download import PIECE
 from gpemsr.errors import InputError
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "download_cremi.py"
@@ -34,69 +31,14 @@ def hdf5_bytes(dataset: str = "volumes/raw") -> bytes:
 WHOLE = hdf5_bytes()
 
 
-class Site:
-    """A server that can be told to cut connections, ignore ranges or fail; it notes what was asked."""
-
-    def __init__(self):
-        self.files = {NAME: WHOLE}
-        self.requests: list[tuple[str, str | None]] = []
-        self.ranges, self.cut_after, self.failures = True, [], []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                name, wanted = unquote(self.path).rsplit("/", 1)[-1], self.headers.get("Range")
-                site.requests.append((name, wanted))
-                if site.failures:
-                    return self.send_error(site.failures.pop(0))
-                if name not in site.files:
-                    return self.send_error(404)
-                content, start = site.files[name], 0
-                if wanted and site.ranges:
-                    start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
-                    if start >= len(content):
-                        self.send_response(416)
-                        self.send_header("Content-Range", f"bytes */{len(content)}")
-                        self.send_header("Content-Length", "0")
-                        return self.end_headers()
-                    self.send_response(206)
-                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-                else:
-                    self.send_response(200)
-                self.send_header("Content-Length", str(len(content) - start))
-                self.end_headers()
-                end = start + site.cut_after.pop(0) if site.cut_after else len(content)
-                self.wfile.write(content[start:end])
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/static/data/"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    @property
-    def ranges_asked(self):
-        return [wanted for _, wanted in self.requests]
-
-
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr(cremi.time, "sleep", lambda _: None)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    site = Site()
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
+    with served({NAME: WHOLE}, monkeypatch) as site:
+        yield site
 
 
 def run(site, out, *arguments) -> int:
     return main(["A", "--out", str(out), "--url", site.url, *map(str, arguments)])
-
-
-def names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_file_is_fetched_and_its_checksum_recorded(site, tmp_path):
@@ -152,7 +94,7 @@ def test_without_ranges_the_file_is_fetched_from_the_start(site, tmp_path):
 def test_a_file_must_have_the_checksum_that_is_given(site, tmp_path, capsys, line, code, says, left):
     (tmp_path / "sums").write_text(f"{line}\n")
     assert run(site, tmp_path / "out", "--sha256", tmp_path / "sums") == code
-    assert says in capsys.readouterr().err.splitlines()[-1]
+    assert says in capsys.readouterr().err
     if left is None:
         assert not site.requests
     else:
