@@ -1,7 +1,7 @@
 """README.md and the guides: every command runs as written, on small networks and sections; links lead somewhere.
 
 The commands of docs/checkpoints.md and docs/mmagic.md need files of their own: tests/test_checkpoints_doc.py,
-tests/mmagic_route/test_mmagic_doc.py. Those of docs/export.md are in tests/export/test_export_doc.py. The examples of
+tests/mmagic_route/test_mmagic_doc.py. Those of docs/export.md are in tests/export/. The examples of
 docs/datasets.md are built by tests/data/test_datasets_doc.py.
 """
 

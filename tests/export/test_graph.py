@@ -1,12 +1,17 @@
 """The graph has nothing that ties it to a device, and deformable convolutions of standard operators."""
 
+import io
+import zipfile
+
 import pytest
 import torch
 from tiny_stages import tiny_network
 from torchvision.ops import deform_conv2d
 
+from gpemsr.checkpoints.shipped import weights_file
 from gpemsr.compat.sampled_convolution import sampled_at_once
-from gpemsr.export import graph
+from gpemsr.export import graph, package
+from gpemsr.volume.network import load_network
 
 
 def test_deformable_convolution_at_once_is_torchvisions():
@@ -18,9 +23,17 @@ def test_deformable_convolution_at_once_is_torchvisions():
     assert torch.allclose(sampled_at_once(x, offset, weight, bias, mask), expected, atol=1e-5)
 
 
-def test_torchscript_runs_on_any_device(tmp_path):
-    graph.write_torchscript(tiny_network(3), tmp_path / "net.pt")
-    inlined = str(torch.jit.load(str(tmp_path / "net.pt")).inlined_graph)
+def test_the_network_that_comes_with_the_package_is_exported(tmp_path):
+    package.check_export(package.Export("fib25-x8", tmp_path / "net.zip"))  # without --author and --licence
+    pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
+    net = load_network(None, str(weights_file("fib25-x8")), "cpu")
+    graph.write_onnx(net, tmp_path / "net.onnx")
+    assert package.difference(net, graph.run_onnx, tmp_path / "net.onnx") <= 1e-5
+
+
+def test_torchscript_runs_on_any_device(exported):
+    with zipfile.ZipFile(exported.path) as archive:
+        inlined = str(torch.jit.load(io.BytesIO(archive.read("torchscript.pt"))).inlined_graph)
     assert "aten::grid_sampler" in inlined
     assert "Device = prim::Constant" not in inlined and "deform_conv2d" not in inlined
 

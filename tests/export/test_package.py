@@ -1,5 +1,7 @@
-"""A bioimage.io package of a network: other programs read it and get the network's image."""
+"""A bioimage.io package of a network: other programs read it, as docs/export.md does, and get the network's image."""
 
+import contextlib
+import re
 import zipfile
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from gpemsr.cli.export import main
 from gpemsr.errors import InputError, RunError
 from gpemsr.export import package
 from gpemsr.export.about import HALO
-from gpemsr.export.package import export_package
+from gpemsr.export.package import Export, export_package
 
 pytest.importorskip("bioimageio.core", reason="the extra 'export' is not installed")
 
@@ -20,60 +22,62 @@ from bioimageio.core import predict
 from bioimageio.spec import load_model_description
 
 
-@pytest.fixture
-def description(export, exported):
-    return load_model_description(export.out)
+@pytest.fixture(scope="module")
+def description(exported):
+    return load_model_description(exported.path)
 
 
-@pytest.fixture
-def lr() -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (1, 3, 64, 96), np.uint8)
+@pytest.fixture(scope="module")
+def page(exported, blocks) -> dict:
+    """The names of docs/export.md after its Python has run: LR sections ``lr``, the image ``sr``."""
+    names: dict = {}
+    with contextlib.chdir(exported.path.parent):
+        exec(compile(blocks["python"], "<page>", "exec"), names)
+    return names
 
 
 def test_both_formats_give_the_networks_image(exported):
-    assert set(exported.differences) == {"torchscript", "onnx"}
-    assert max(exported.differences.values()) <= 1e-5
+    differences = dict(re.findall(r"^(\w+): differs from the network by (\S+) at most", exported.said, re.MULTILINE))
+    assert set(differences) == {"torchscript", "onnx"}
+    assert max(map(float, differences.values())) <= 1e-5
 
 
-def test_the_package_says_what_it_is_of(description, exported, export):
+def test_the_package_says_what_it_is_of(description, exported):
     assert description.name == "GPEMSR net" and description.authors[0].name == "A. Name"
     assert str(description.license) == "MIT" and len(description.cite) == 2
     assert description.weights.onnx.opset_version >= 16
     assert [str(name) for name in description.inputs[0].axes[1].channel_names] == [
-        "previous_1", "section", "next_1"
+        "previous_2", "previous_1", "section", "next_1", "next_2"
     ]  # fmt: skip
-    assert exported.size == export.out.stat().st_size
+    assert f": {exported.path.stat().st_size / 1e6:.1f} MB, passed by bioimageio.core" in exported.said
 
 
-def test_the_card_has_no_links_to_files_that_the_package_lacks(export, exported):
-    with zipfile.ZipFile(export.out) as archive:
+def test_the_card_has_no_links_to_files_that_the_package_lacks(exported):
+    with zipfile.ZipFile(exported.path) as archive:
         text = archive.read("README.md").decode()
         names = set(archive.namelist())
     assert "Made of noise, see [here](https://example.org)." in text and "a.png" not in text
     assert {"torchscript.pt", "model.onnx", "test_input.npy", "test_output.npy", "cover.png"} <= names
 
 
-def test_the_cover_is_twice_as_wide_as_high(export, exported):
-    with zipfile.ZipFile(export.out) as archive, archive.open("cover.png") as file:
+def test_the_cover_is_twice_as_wide_as_high(exported):
+    with zipfile.ZipFile(exported.path) as archive, archive.open("cover.png") as file:
         width, height = Image.open(file).size
     assert width == 2 * height
 
 
-def test_a_prediction_in_grey_values_is_the_networks(description, lr, network):
-    sr = predict(model=description, inputs=lr[..., :64, :64]).members["sr"].data.values
+def test_a_prediction_in_grey_values_is_the_networks(page, network):
     edge = [(0, 0), (0, 0), (HALO, HALO), (HALO, HALO)]  # bioimageio.core repeats the edge by the halo
-    padded = np.pad(lr[..., :64, :64], edge, mode="edge")
+    padded = np.pad(page["lr"], edge, mode="edge")
     with torch.no_grad():
         expected = network(torch.from_numpy(padded / np.float32(255))[:, :, None]).clip(0, 1).numpy() * 255
-    assert np.abs(sr - expected[..., 8 * HALO : -8 * HALO, 8 * HALO : -8 * HALO]).max() < 0.01
+    assert np.abs(page["sr"] - expected[..., 8 * HALO : -8 * HALO, 8 * HALO : -8 * HALO]).max() < 0.01
 
 
-def test_tiles_give_nearly_the_whole_image(description, lr):
-    whole = predict(model=description, inputs=lr).members["sr"].data.values
-    tiled = predict(
-        model=description, inputs=lr, input_block_shape={"lr": {"batch": 1, "channel": 3, "y": 64, "x": 64}}
-    )
-    assert np.abs(tiled.members["sr"].data.values - whole).max() < 2
+def test_tiles_give_nearly_the_whole_image(page, description):
+    tiles = {"lr": {"batch": 1, "channel": 5, "y": 64, "x": 64}}
+    tiled = predict(model=description, inputs=page["lr"], input_block_shape=tiles).members["sr"].data.values
+    assert np.abs(tiled - page["sr"]).max() < 2
 
 
 def test_the_sample_is_the_middle_of_a_stack(tmp_path, tiny_weights, monkeypatch):
@@ -94,9 +98,9 @@ def test_the_sample_is_the_middle_of_a_stack(tmp_path, tiny_weights, monkeypatch
         ({"authors": ("A/B",)}, "author A/B"),
     ],
 )
-def test_words_that_bioimage_io_does_not_take_are_refused_first(export, tmp_path, changes, expected):
+def test_words_that_bioimage_io_does_not_take_are_refused_first(tmp_path, changes, expected):
     with pytest.raises(InputError, match=expected):
-        export_package(replace(export, out=tmp_path / "other.zip", **changes))
+        export_package(replace(Export("fib25-x8", tmp_path / "other.zip"), **changes))
 
 
 @pytest.mark.parametrize(
@@ -124,10 +128,11 @@ def test_a_package_that_is_absent_is_named_with_the_extra(tmp_path, monkeypatch,
     assert "no_such_package is not installed; expected: pip install gpemsr[export]" in capsys.readouterr().err
 
 
-def test_a_graph_that_differs_is_not_packed(export, exported, tmp_path, monkeypatch):
-    monkeypatch.setitem(package.FORMATS, "onnx", lambda path, lr: lr[:, :1].repeat(8, 2).repeat(8, 3))
-    monkeypatch.setattr(package.graph, "write_onnx", lambda net, path: None)
+def test_a_graph_that_differs_is_not_packed(tiny_weights, sample, tmp_path, monkeypatch):
+    for name in ("torchscript", "onnx"):
+        monkeypatch.setattr(package.graph, f"write_{name}", lambda net, path: None)
+        monkeypatch.setitem(package.FORMATS, name, lambda path, lr: lr[:, :1].repeat(8, 2).repeat(8, 3))
     out = tmp_path / "other.zip"
     with pytest.raises(RunError, match="differ by"):
-        export_package(replace(export, out=out))
+        export_package(Export(str(tiny_weights), out, authors=("A. Name",), licence="MIT", sample=str(sample)))
     assert not out.exists()
