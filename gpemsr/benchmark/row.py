@@ -184,17 +184,19 @@ def timed(results: Iterator[torch.Tensor], device: torch.device) -> Iterator[tup
 
 
 def training_of(records: list[str]) -> dict[str, Any] | None:
-    """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``.
+    """Iterations and core-minutes of the records of ``gpemsr-benchmark-train``; no minutes where a record has none.
 
     Raises:
         InputError: a record is absent or not valid.
     """
-    iterations, core_minutes = {}, 0.0
+    iterations: dict[str, int] = {}
+    core_minutes: float | None = 0.0
     for record in records:
         try:
             found = json.loads(Path(record).read_text())
             iterations[Path(record).stem] = int(found["iterations"])
-            core_minutes += float(found["core_minutes"])
+            minutes = found["core_minutes"]
+            core_minutes = None if minutes is None or core_minutes is None else core_minutes + float(minutes)
         except (OSError, ValueError, TypeError, KeyError):
             raise InputError(f"{record}: expected a record of gpemsr-benchmark-train") from None
     return {"iterations": iterations, "core_minutes": core_minutes} if records else None
