@@ -11,7 +11,7 @@ from gpemsr.errors import InputError
 from gpemsr.files import exclusive, sha256
 
 # name -> SHA-256 of gpemsr/weights/<name>.safetensors; <name>.md beside it is its model card
-SHIPPED = {"fib25-x8": "ecf0d4b78e589b5d096602e37cabfefe82b2006ce70651ea85343be027d0f4f8"}
+SHIPPED = {"fib25-x8": "dc42953af35342b16db75deeee9bebab54ce19b351c339f07eac408e4cb8e277"}
 
 WEIGHTS_HELP = f"checkpoint, its URL with a checksum (https://...#sha256=...), or {', '.join(SHIPPED)}"
 URL = re.compile(r"(.+/([^/?#]+\.(?:pth|safetensors))(?:\?[^#]*)?)#sha256=([0-9a-fA-F]{64})")
