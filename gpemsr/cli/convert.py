@@ -20,6 +20,8 @@ EXAMPLES = """examples:
     gpemsr-convert net_g_latest.pth --to-authors --options options/stage3_x8.yml --out stage3_x8.pth
   a checkpoint of a training in half precision, to hand on:
     gpemsr-convert net_g_latest.pth --param-key params_ema --out gpemsr_x8.safetensors
+  between a faithful network and a sharp one that was trained on from it, a third of the way:
+    gpemsr-convert faithful.pth --blend sharp.pth 0.33 --out between.pth
 
 Conversion is not needed for training and testing: pretrain_network_g takes the authors' files as they are.
 """
@@ -38,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     parse.add_argument("file", type=Path, help="checkpoint, read without running code in it")
     parse.add_argument("--out", type=Path, metavar="FILE", help="file to write: {'params': weights, 'metadata': ...}")
     parse.add_argument("--param-key", metavar="KEY", help="weights to take where a file has several (default params)")
+    help_text = "mix in this share (0 to 1) of the weights of another training of the same network"
+    parse.add_argument("--blend", nargs=2, metavar=("FILE", "SHARE"), help=help_text)
     parse.add_argument("--to-authors", action="store_true", help="from this package's key names to the authors'")
     parse.add_argument("--options", type=Path, metavar="YML", help="with --to-authors: has the file's network_g")
     parse.add_argument("--overwrite", action="store_true", help="replace the file of --out")
@@ -49,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{out}: no such folder")
     if arguments.options and not arguments.to_authors:
         raise InputError("--options is for --to-authors only")
+    if arguments.blend and out is None:
+        raise InputError("--blend makes a checkpoint: --out FILE is expected")
     from gpemsr.checkpoints import authors, networks
     from gpemsr.checkpoints import files as checkpoint_files
 
@@ -56,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         state = checkpoint_files.unwrap(loaded, arguments.param_key)
         checkpoint_files.check_weights(state)
+        if arguments.blend:
+            state = _blended(state, *arguments.blend, arguments.param_key)
         direct = authors.used_directly(state)
         ours = checkpoint_files.network_options(loaded)
         if direct and out is None:
@@ -81,9 +89,27 @@ def main(argv: list[str] | None = None) -> int:
             "source": arguments.file.name,
             "source_sha256": sha256(arguments.file.expanduser()),
         }
+        if arguments.blend:
+            metadata |= {"blend": arguments.blend, "blend_sha256": sha256(Path(arguments.blend[0]).expanduser())}
         checkpoint_files.save_checkpoint(out, {"params": converted, "metadata": metadata})
         print(f"{out}: written, {len(converted)} entries")
     return 0
+
+
+def _blended(state: dict, other: str, share: str, param_key: str | None) -> dict:
+    from gpemsr.checkpoints import files as checkpoint_files
+    from gpemsr.checkpoints.blending import blend
+
+    try:
+        number = float(share)
+    except ValueError:
+        raise InputError(f"--blend {other} {share}: a share from 0 to 1 is expected") from None
+    weights = checkpoint_files.unwrap(checkpoint_files.read_checkpoint(other), param_key)
+    checkpoint_files.check_weights(weights)
+    try:
+        return blend(state, weights, number)
+    except InputError as error:
+        raise InputError(f"--blend {other}: {error}") from None
 
 
 def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dict]:

@@ -159,3 +159,32 @@ def test_script_of_the_checkout_shows_its_help():
     script = CHECKOUT / "tools" / "convert_checkpoint.py"
     done = subprocess.run([sys.executable, str(script), "-h"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "--to-authors" in done.stdout, done.stderr
+
+
+def test_two_trainings_are_blended():
+    torch.manual_seed(0)
+    states = [build_network(NARROW["VQGAN"]).state_dict() for _ in range(2)]
+    for name, state in zip("ab", states, strict=True):
+        metadata = {"key_names": "gpemsr", "network_g": NARROW["VQGAN"]}
+        checkpoint_files.save_checkpoint(Path(f"{name}.pth"), {"params": state, "metadata": metadata})
+    assert main(["a.pth", "--blend", "b.pth", "0.25", "--out", "c.pth"]) == 0
+    blended = torch.load("c.pth", weights_only=True)
+    key = "encoder.stem.0.weight"
+    torch.testing.assert_close(blended["params"][key], 0.75 * states[0][key] + 0.25 * states[1][key])
+    assert blended["metadata"]["blend"] == ["b.pth", "0.25"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--blend", "a.pth", "0.5"], "--out FILE is expected"),
+        (["--blend", "a.pth", "half", "--out", "c.pth"], "a share from 0 to 1 is expected"),
+        (["--blend", "missing.pth", "0.5", "--out", "c.pth"], "missing.pth: no such file"),
+    ],
+)
+def test_a_blend_that_cannot_be_is_one_line(arguments, message, capsys):
+    torch.save(authors_state("VQGAN"), "a.pth")
+    assert main(["a.pth", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not Path("c.pth").exists()
