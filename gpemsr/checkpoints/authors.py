@@ -121,9 +121,9 @@ def explain_direct(what: str, option: str) -> str:
 
 
 def describe(options: Mapping) -> str:
-    """Such as "stage III network x8"."""
-    scale = f" x{options['scale']}" if "scale" in options else ""
-    return AUTHORS[options["type"]][0] + scale
+    """Such as "stage III network x8"; of a network that the authors do not have, its name."""
+    name, scale = options["type"], f" x{options['scale']}" if "scale" in options else ""
+    return (AUTHORS[name][0] if name in AUTHORS else name) + scale
 
 
 def from_authors(state_dict: Mapping) -> tuple[dict, State]:

@@ -76,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{arguments.file}: our {authors.describe(options)}, every key matches")
         elif ours:
             options, converted = networks.complete(ours), state
+            print(f"{arguments.file}: our {authors.describe(options)}")
         else:
             options, converted = _from_authors(arguments, state)
     except InputError as error:

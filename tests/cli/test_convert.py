@@ -188,3 +188,15 @@ def test_a_blend_that_cannot_be_is_one_line(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not Path("c.pth").exists()
+
+
+def test_a_baseline_is_converted_to_half_precision(capsys):
+    options = {"type": "SectionEDVR", "scale": 8, "num_feat": 8, "num_frame": 5, "deformable_groups": 2}
+    options |= {"num_extract_block": 1, "num_reconstruct_block": 1}
+    metadata = {"key_names": "gpemsr", "network_g": options}
+    checkpoint_files.save_checkpoint(
+        Path("edvr.pth"), {"params": build_network(options).state_dict(), "metadata": metadata}
+    )
+    assert main(["edvr.pth", "--out", "half.safetensors"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "edvr.pth: our SectionEDVR x8"
+    assert Path("half.safetensors").stat().st_size < 0.6 * Path("edvr.pth").stat().st_size
