@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+
+from gpemsr.cli.lmdb import main as lmdb
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -38,3 +42,17 @@ def test_a_gpu_run_out_of_time_keeps_its_rows(tmp_path):
     assert "| 2048^2 |" in text
     assert "left out" in text
     assert len(printed) == sum(line.startswith("| ") and "---" not in line for line in text.splitlines())
+
+
+def test_codebooks(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 256, (5, 64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "hr.tif", stack, photometric="minisblack")
+    assert lmdb([str(tmp_path / "hr.tif"), "--out", str(tmp_path), "--name", "hr", "--scales", "8"]) == 0
+    data = str(tmp_path / "hr_hr.lmdb")
+    few = ["--iterations", "3", "--indexer-iterations", "1", "--batch", "1", "--crop", "64"]
+    _, ours, none = run(
+        "codebooks.py", "--train", data, "--test", data, "--out", str(tmp_path), "--kinds", "0", "9", *few
+    )
+    assert ours[:2] == ["as published, 256 codes", "8"]
+    assert none[0] == "no quantisation"
+    assert all(10 < float(psnr) < 40 for psnr in (ours[3], none[3], none[6]))
