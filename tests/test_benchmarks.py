@@ -55,4 +55,4 @@ def test_codebooks(tmp_path):
     )
     assert ours[:2] == ["as published, 256 codes", "8"]
     assert none[0] == "no quantisation"
-    assert all(10 < float(psnr) < 40 for psnr in (ours[3], none[3], none[6]))
+    assert all(3 < float(psnr) < 40 for psnr in (ours[3], none[3], none[6]))
