@@ -82,7 +82,7 @@ def plot_bars(scores: Scores) -> Figure | None:
         )
         texts = [f"{'+' if above and value > 0 else ''}{number(value, measure.digits)}" for value in mean]
         axis.bar_label(bars, texts, padding=4)
-        axis.margins(x=0.25)
+        axis.margins(x=0.4)
         unit = f" ({measure.unit})" if measure.unit else ""
         better = "higher" if measure.higher_is_better else "lower"
         axis.set_title(f"{measure.label}{above}{unit}, {better} is better", fontsize=10)
