@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         state = checkpoint_files.unwrap(loaded, arguments.param_key)
         checkpoint_files.check_weights(state)
         if arguments.blend:
-            state = _blended(state, *arguments.blend, arguments.param_key)
+            other, share = arguments.blend
+            state = _blended(state, other, share, arguments.param_key)
         direct = authors.used_directly(state)
         ours = checkpoint_files.network_options(loaded)
         if direct and out is None:

@@ -12,8 +12,8 @@ from gpemsr.archs.adapted import RECURRENT, Baseline
 from gpemsr.archs.baselines_arch import BASELINES, Bicubic
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.models.section_validation import SectionValidation
-from gpemsr.models.stage_base import StageModel
-from gpemsr.options.schema import TrainOptions
+from gpemsr.models.stage_base import StageModel, parameter_groups
+from gpemsr.options.schema import PositiveFloat, TrainOptions
 
 
 class BaselineTrainOptions(TrainOptions):
@@ -21,11 +21,15 @@ class BaselineTrainOptions(TrainOptions):
 
     pixel_opt: dict
     perceptual_opt: dict | None = None
+    offset_lr_mul: PositiveFloat = 1.0
 
 
 @MODEL_REGISTRY.register()
 class BaselineModel(StageModel, SectionValidation):
-    """Pixel loss to the HR section; validated on whole sections, as stage III is."""
+    """Pixel loss to the HR section; validated on whole sections, as stage III is.
+
+    ``train.offset_lr_mul`` is EDVR's ``dcn_lr_mul`` of BasicSR, for all deformable convolutions.
+    """
 
     Options = BaselineTrainOptions
     works_with = {
@@ -59,6 +63,10 @@ class BaselineModel(StageModel, SectionValidation):
                 baseline.check_window(dataset.get("num_frame", 5), complete)
             except ValueError as error:
                 raise ValueError(f"datasets.{key}.{error}") from None
+
+    def trainable_parameters(self) -> list:
+        """One group, or two: see :func:`parameter_groups`."""
+        return parameter_groups(self.net_g, self.opt["train"], 1.0)
 
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         """As every stage; a network that has nothing to learn is not wrapped."""

@@ -19,7 +19,7 @@ from gpemsr.checkpoints.loading import load_network_state
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.section_validation import SectionValidation
-from gpemsr.models.stage_base import StageModel
+from gpemsr.models.stage_base import StageModel, parameter_groups
 from gpemsr.models.start_watch import StartWatch
 from gpemsr.options.schema import PositiveFloat, SectionValOptions, StageTrainOptions
 
@@ -134,14 +134,7 @@ class GPEMSRModel(StageModel, SectionValidation):
 
     def trainable_parameters(self) -> list:
         """Two groups: offsets and masks of deformable convolutions have a learning rate of their own."""
-        slower: list[nn.Parameter] = []
-        others: list[nn.Parameter] = []
-        for name, parameter in self.net_g.named_parameters():
-            if parameter.requires_grad:
-                (slower if "conv_offset" in name else others).append(parameter)
-        train = self.opt["train"]
-        slow = {"params": slower, "lr": train["optim_g"]["lr"] * train.get("offset_lr_mul", 0.1)}
-        return [{"params": others}, slow] if slower else [{"params": others}]
+        return parameter_groups(self.net_g, self.opt["train"], 0.1)
 
     def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:
         """Keep the mean weight of the sections, (b, t, 1, h, w) of 0 to 1, for the log: near 0, learning is over."""

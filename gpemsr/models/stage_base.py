@@ -169,6 +169,24 @@ class StageModel(PortableModel, SRModel):
         return visuals
 
 
+def parameter_groups(net: torch.nn.Module, train: Mapping, offset_lr_mul: float) -> list[dict[str, Any]]:
+    """What of ``net`` learns; offsets and masks of deformable convolutions, if slower than the rest, in a second group.
+
+    Args:
+        net: to be trained.
+        train: that section of the option file.
+        offset_lr_mul: what their learning rate is multiplied by, if ``train`` does not say.
+    """
+    factor = train.get("offset_lr_mul", offset_lr_mul)
+    slower: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            (slower if "conv_offset" in name and factor != 1 else others).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": others}]
+    return [*groups, {"params": slower, "lr": train["optim_g"]["lr"] * factor}] if slower else groups
+
+
 def side_by_side(visuals: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """LR (centre section, enlarged), result and HR of the first item in a row: (1, H, 3 * W) in [0, 1]."""
     size = visuals["result"].shape[-2:]

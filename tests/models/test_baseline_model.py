@@ -50,6 +50,17 @@ def test_a_perceptual_loss_joins_the_pixel_loss(make_run):
     assert model.get_current_log()["l_percep"] > 0
 
 
+@pytest.mark.parametrize(("factor", "groups"), [(None, 1), (0.1, 2)])
+def test_offsets_may_learn_more_slowly(make_run, factor, groups):
+    run = make_run("edvr")
+    if factor:
+        run.options["train"]["offset_lr_mul"] = factor
+    check_options(run.options, "my.yml", is_train=True)
+    found = run.model().optimizer_g.param_groups
+    assert len(found) == groups
+    assert found[-1]["lr"] == pytest.approx((factor or 1) * found[0]["lr"])
+
+
 @pytest.mark.parametrize(("file", "scale"), EACH_FILE)
 def test_it_trains_validates_saves_and_resumes(make_run, file, scale):
     run = make_run(file, scale)
