@@ -1,9 +1,9 @@
-"""Writing a stack and its cells section by section: TIFF of the images, TIFF of the ids, HDF5 of both."""
+"""Writing a stack and its cells: TIFF of the images, TIFF of the ids, HDF5 of both."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -12,8 +12,6 @@ import tifffile
 
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.files import replaced
-
-Write = Callable[[int, np.ndarray, np.ndarray], object]  # takes the number of a section, its image, its ids
 
 
 def write_labelled(
@@ -31,57 +29,20 @@ def write_labelled(
     Raises:
         InputError: a file cannot be written.
     """
-    with contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(writer(path, shape, voxel_size))
-            for writer, path in ((_raw_tiff, raw), (_ids_tiff, ids), (_cremi_file, hdf5))
-            if path is not None
-        ]
-        for k, (image, cells) in enumerate(sections):
-            for write in writers:
-                write(k, image, cells)
-
-
-@contextlib.contextmanager
-def _raw_tiff(path: Path, shape, voxel_size) -> Iterator[Write]:
-    with TiffStackWriter(path, shape, np.uint8, voxel_size) as writer:
-        yield lambda k, image, cells: writer.write(image)
-
-
-@contextlib.contextmanager
-def _ids_tiff(path: Path, shape, voxel_size) -> Iterator[Write]:
-    """A stack of uint32 sections; ImageJ's format has no uint32, so the voxel size is in tifffile's metadata."""
-    z, y, x = voxel_size
-    sections: list[np.ndarray] = []
-    with _made(path) as temporary:
-        yield lambda k, image, cells: sections.append(cells)
-        tifffile.imwrite(
-            temporary, iter(sections), shape=shape, dtype=np.uint32, compression="zlib", photometric="minisblack",
-            bigtiff=4 * int(np.prod(shape)) > 2**31, resolution=(1 / x, 1 / y), resolutionunit="NONE",
-            metadata={"axes": "ZYX", "spacing": z, "unit": "nm"},
-        )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _cremi_file(path: Path, shape, voxel_size) -> Iterator[Write]:
-    """HDF5 laid out as the CREMI challenge does.
-
-    It is put together in memory: HDF5 itself cannot close a file on a full disk, and the process would crash.
-    """
-    layout = {"chunks": (1, min(shape[1], 512), min(shape[2], 512)), "compression": "gzip", "compression_opts": 4}
-    with _made(path) as temporary, h5py.File(path.name, "w", driver="core", backing_store=False) as file:
-        raw = file.create_dataset("volumes/raw", shape, np.uint8, **layout)
-        ids = file.create_dataset("volumes/labels/neuron_ids", shape, np.uint64, **layout)
-        for dataset in (raw, ids):
-            dataset.attrs["resolution"] = np.array(voxel_size, float)
-        ids.attrs["background_label"] = 0
-
-        def write(k: int, image: np.ndarray, cells: np.ndarray) -> None:
-            raw[k], ids[k] = image, cells
-
-        yield write
-        file.flush()
-        temporary.write_bytes(file.id.get_file_image())
+    with contextlib.ExitStack() as opened:
+        writer = opened.enter_context(TiffStackWriter(raw, shape, np.uint8, voxel_size)) if raw else None
+        labels = opened.enter_context(_made(ids)) if ids else None
+        cremi = opened.enter_context(_made(hdf5)) if hdf5 else None
+        images, cells = [], []
+        for image, owner in sections:
+            if writer:
+                writer.write(image)
+            images.append(image)
+            cells.append(owner)
+        if labels:
+            _write_ids(labels, np.stack(cells), voxel_size)
+        if cremi:
+            _write_cremi(cremi, {"raw": np.stack(images), "labels/neuron_ids": np.stack(cells)}, voxel_size)
 
 
 @contextlib.contextmanager
@@ -91,3 +52,28 @@ def _made(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         yield temporary
+
+
+def _write_ids(path: Path, cells: np.ndarray, voxel_size: tuple[float, float, float]) -> None:
+    """A stack of uint32 sections; ImageJ's format has no uint32, so the voxel size is in tifffile's metadata."""
+    z, y, x = voxel_size
+    tifffile.imwrite(
+        path, cells, compression="zlib", photometric="minisblack", bigtiff=cells.nbytes > 2**31,
+        resolution=(1 / x, 1 / y), resolutionunit="NONE", metadata={"axes": "ZYX", "spacing": z, "unit": "nm"},
+    )  # fmt: skip
+
+
+def _write_cremi(path: Path, stacks: dict[str, np.ndarray], voxel_size: tuple[float, float, float]) -> None:
+    """HDF5 laid out as the CREMI challenge does.
+
+    It is put together in memory: HDF5 itself cannot close a file on a full disk, and the process would crash.
+    """
+    with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
+        for name, stack in stacks.items():
+            layout = {"chunks": (1, *(min(n, 512) for n in stack.shape[1:])), "compression": "gzip"}
+            dtype = np.uint8 if name == "raw" else np.uint64
+            file.create_dataset(f"volumes/{name}", data=stack, dtype=dtype, compression_opts=4, **layout)
+            file[f"volumes/{name}"].attrs["resolution"] = np.array(voxel_size, float)
+        file["volumes/labels/neuron_ids"].attrs["background_label"] = 0
+        file.flush()
+        path.write_bytes(file.id.get_file_image())

@@ -1,11 +1,12 @@
-"""Writing a stack section by section as a TIFF that ImageJ, Fiji and napari open with its voxel size."""
+"""Writing a stack section by section, among others as a TIFF that ImageJ, Fiji and napari open with its voxel size."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tifffile
@@ -18,10 +19,8 @@ BIGTIFF_BYTES = 2**32 - 2**25  # classic TIFF ends at 4 GB, less what page heade
 _PAGE_BYTES = 512
 
 
-class TiffStackWriter:
-    """Streams sections to a TIFF stack with ImageJ metadata; BigTIFF where 4 GB do not suffice.
-
-    A name that ends with ``.ome.tif`` asks for OME metadata instead.
+class StackWriter(ABC):
+    """Streams sections to a file of one format.
 
     A context manager: the file has its name only after the block ended well with all sections written; an
     exception leaves nothing. Memory is one section.
@@ -31,7 +30,7 @@ class TiffStackWriter:
         shape: (z, y, x) of the stack.
         dtype: one of ``GREY_TYPES``.
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
-        translation: ignored, since ImageJ and OME place stacks otherwise.
+        translation: (z, y, x) in nm of the centre of the first voxel, where the format has a place for it.
         note: how the stack was made.
 
     Raises:
@@ -42,29 +41,25 @@ class TiffStackWriter:
         self,
         path: str | Path,
         shape: tuple[int, int, int],
-        dtype: np.dtype | type,
+        dtype: np.dtype | type | str,
         voxel_size: tuple[float, float, float] | None = None,
         *,
         translation: tuple[float, float, float] | None = None,
         note: str | None = None,
     ):
-        self.path = Path(path)
-        check_dtype(np.dtype(dtype), self.path, GREY_TYPES)
+        self.path, self.shape, self.dtype = Path(path), tuple(shape), np.dtype(dtype)
+        check_dtype(self.dtype, self.path, GREY_TYPES)
         if len(shape) != 3 or min(shape) < 1:
-            raise InputError(f"{self.path}: shape {tuple(shape)}; expected (z, y, x), not empty")
-        self.shape = tuple(shape)
-        self.dtype = np.dtype(dtype)
+            raise InputError(f"{self.path}: shape {self.shape}; expected (z, y, x), not empty")
         self.voxel_size = None if voxel_size is None else check_voxel_size(voxel_size, self.path)
-        self.note = note
+        self.translation, self.note = translation, note
         self.written = 0
-        self._writer: Any = None  # tifffile.TiffWriter, once entered
 
-    def __enter__(self) -> TiffStackWriter:
-        size = math.prod(self.shape) * self.dtype.itemsize + self.shape[0] * _PAGE_BYTES
+    def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             temporary = stack.enter_context(replaced(self.path))
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = stack.enter_context(tifffile.TiffWriter(temporary, bigtiff=size > BIGTIFF_BYTES))
+            stack.enter_context(self._open(temporary))
             stack.push(self._check_complete)
             self._stack = stack.pop_all()
         return self
@@ -81,24 +76,50 @@ class TiffStackWriter:
                 f"{self.path}: section {self.written} {section.shape} {section.dtype} "
                 f"does not belong to a stack {self.shape} {self.dtype}"
             )
+        with write_errors(self.path):
+            self._write(section)
+        self.written += 1
+
+    @abstractmethod
+    def _open(self, temporary: Path) -> contextlib.AbstractContextManager:
+        """The open file."""
+
+    @abstractmethod
+    def _write(self, section: np.ndarray) -> None:
+        """Append a section that belongs to the stack."""
+
+    def _check_complete(self, kind: type | None, *_: object) -> None:
+        if kind is None and self.written != self.shape[0]:
+            raise ValueError(f"{self.path}: {self.written} sections written of {self.shape[0]}")
+
+    def __exit__(self, *exception) -> None:
+        self._stack.__exit__(*exception)
+
+
+class TiffStackWriter(StackWriter):
+    """TIFF with ImageJ metadata, or OME's for a name that ends with ``.ome.tif``; BigTIFF where 4 GB do not suffice.
+
+    ``translation`` is ignored, since ImageJ and OME place stacks in other ways.
+    """
+
+    def _open(self, temporary: Path) -> tifffile.TiffWriter:
+        size = math.prod(self.shape) * self.dtype.itemsize + self.shape[0] * _PAGE_BYTES
+        self._writer = tifffile.TiffWriter(temporary, bigtiff=size > BIGTIFF_BYTES)
+        return self._writer
+
+    def _write(self, section: np.ndarray) -> None:
         resolution: dict[str, Any] = {}
         if self.voxel_size is not None:
             resolution = {"resolution": (1 / self.voxel_size[2], 1 / self.voxel_size[1]), "resolutionunit": "NONE"}
-        with write_errors(self.path):
-            self._writer.write(
-                section,
-                photometric="minisblack",
-                description=(self._ome() if self.is_ome else self._description()) if self.written == 0 else None,
-                metadata=None,
-                contiguous=False,
-                **resolution,
-            )
-        self.written += 1
-
-    @property
-    def is_ome(self) -> bool:
-        """Whether the name asks for OME-TIFF."""
-        return self.path.stem.lower().endswith(".ome")
+        is_ome = self.path.stem.lower().endswith(".ome")
+        self._writer.write(
+            section,
+            photometric="minisblack",
+            description=(self._ome() if is_ome else self._description()) if self.written == 0 else None,
+            metadata=None,
+            contiguous=False,
+            **resolution,
+        )
 
     def _ome(self) -> bytes:
         """OME-XML of a stack."""
@@ -118,10 +139,3 @@ class TiffStackWriter:
         if self.note:
             lines.append(f"note={self.note}")
         return "\n".join(lines) + "\n"
-
-    def _check_complete(self, kind: type | None, *_: object) -> None:
-        if kind is None and self.written != self.shape[0]:
-            raise ValueError(f"{self.path}: {self.written} sections written of {self.shape[0]}")
-
-    def __exit__(self, *exception) -> None:
-        self._stack.__exit__(*exception)
