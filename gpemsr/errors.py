@@ -24,6 +24,11 @@ class RunError(RuntimeError):
     """A run that cannot go on although its input was accepted (full disk, damaged data). Its text is one line."""
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, in one line; its name if it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def command(main: Callable[..., int | None]) -> Callable[..., int]:
     """Wrap a command's ``main``: errors become one line on stderr and an exit code.
 

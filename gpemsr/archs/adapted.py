@@ -23,6 +23,7 @@ from gpemsr.archs.blocks import conv3, pad_to_multiple
 from gpemsr.archs.deform_conv import DeformConv
 from gpemsr.archs.flow import PUBLISHED_LEVELS, SectionFlow
 from gpemsr.archs.gpemsr_arch import enlarge
+from gpemsr.errors import one_line
 from gpemsr.options.networks import check_positive
 
 TOOLBOX_SCALE = 4
@@ -161,7 +162,7 @@ class Baseline:
         try:
             return self.load()
         except ImportError as error:
-            raise ValueError(f"type={self.name}: {' '.join(str(error).split())}") from None
+            raise ValueError(f"type={self.name}: {one_line(error)}") from None
 
 
 def _are_positive(value: Any) -> bool:

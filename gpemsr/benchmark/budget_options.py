@@ -67,8 +67,7 @@ def read_budget(path: str | Path) -> BudgetOptions:
         InputError: a key, a value or a file is not valid, or shares do not add up to 1.
     """
     section, place = to_plain(read_options(path)), Place(str(path))
-    check_schema(BudgetOptions, section, place)
-    options = BudgetOptions.model_validate(section)
+    options = check_schema(BudgetOptions, section, place)
     for part in ("train", "val"):
         for key, root in section["data"][part].items():
             check_path(root, place / "data" / part / key)

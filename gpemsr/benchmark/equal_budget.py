@@ -21,7 +21,7 @@ from gpemsr import register
 from gpemsr.benchmark.budget_options import BudgetMethod, BudgetOptions, BudgetStage
 from gpemsr.benchmark.fingerprint import fingerprint, hash_of
 from gpemsr.benchmark.training_run import end_trainings, ignore_interrupts, iteration_seconds, train
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.files import read_record, replaced
 from gpemsr.options.check import check_options
 from gpemsr.options.place import Place, check_section
@@ -190,4 +190,4 @@ def _measure(job: tuple[str, dict[str, Any], str]) -> float | InputError:
     try:
         return iteration_seconds(options, Path(folder), STEPS)
     except (ValueError, RuntimeError, OSError) as error:
-        return InputError(f"{options['name']}: {' '.join(str(error).split())}")
+        return InputError(f"{options['name']}: {one_line(error)}")

@@ -86,8 +86,7 @@ def read_benchmark(path: str | Path) -> BenchmarkOptions:
         InputError: a key is unknown, a value is not valid, or the test set is absent.
     """
     section, place = to_plain(read_options(path)), Place(str(path))
-    check_schema(BenchmarkOptions, section, place)
-    options = BenchmarkOptions.model_validate(section)
+    options = check_schema(BenchmarkOptions, section, place)
     for key in ("dataroot_gt", "dataroot_lq"):
         check_path(section["data"][key], place / "data" / key)
     _check_names([method.name for method in options.methods], place / "methods", HR)

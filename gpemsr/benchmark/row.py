@@ -21,7 +21,7 @@ from gpemsr.benchmark.options import HR, BenchmarkOptions, Method, Segmenter, sl
 from gpemsr.data.grey_values import eight_bits
 from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_store import SectionStore, open_section_store
-from gpemsr.errors import InputError, InputWarning
+from gpemsr.errors import InputError, InputWarning, one_line
 from gpemsr.files import replaced
 from gpemsr.metrics.blank import is_blank, left_out_text
 from gpemsr.metrics.measures import MEASURES, measure_section, missing_measures
@@ -54,8 +54,8 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: M
             torch.set_num_threads(options.threads)
             row |= figures(options, method, folder)
         except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            row["error"] = text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+            kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+            row["error"] = f"{kind}{one_line(error)}"
         (folder / "row.json").write_text(json.dumps({**row, "of": of, "hashes": hashes}, indent=1))
 
 

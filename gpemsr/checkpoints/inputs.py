@@ -9,7 +9,7 @@ from typing import Any
 from gpemsr.checkpoints.loading import check_state
 from gpemsr.checkpoints.training_states import read_state
 from gpemsr.compat import importable_basicsr
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.options.place import Place
 
 with importable_basicsr():
@@ -72,4 +72,4 @@ def _check_loss(section: Mapping[str, Any], place: Place) -> None:
     try:
         LOSS_REGISTRY.get(section["type"])(**{key: value for key, value in section.items() if key != "type"})
     except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{place.file}: {place.key}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{place.file}: {place.key}: {one_line(error)}") from None

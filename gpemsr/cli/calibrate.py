@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     checksum = None if weights is None else sha256(Path(weights))
     made = {"scale": network.scale, "weights": checksum, "degradation": arguments.degradation}
-    first, second = known.half(0), known.half(1)
+    first, second = known.halves()
     half = Calibration.fit(first.layers, first.squared, **made)
     grey_range = stacks[0].info.grey_range
     draw_reliability(output.with_suffix(".png"), half, second, grey_range.high - grey_range.low, arguments.note)

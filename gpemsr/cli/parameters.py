@@ -59,9 +59,9 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     from basicsr.utils.registry import ARCH_REGISTRY
 
     from gpemsr.checkpoints.networks import weightless
-    from gpemsr.options.place import PATH_KEY, Place, check_component
+    from gpemsr.options.place import Place, check_component, without_files
 
-    bare = {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
+    bare = without_files(section)
     check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gpemsr.cli import new_parser
 from gpemsr.compat import flush_denormals, mmengine_without_cuda, silence_known_warnings
-from gpemsr.errors import InputError, command
+from gpemsr.errors import InputError, command, one_line
 
 EXAMPLES = """examples:
   gpemsr-train-mmagic configs/gpemsr/gpemsr_x8.py
@@ -88,7 +88,7 @@ def read_config(file: Path, options: Sequence[str]) -> Any:
     try:
         config = Config.fromfile(str(file))
     except Exception as error:  # a config is code: it may raise anything
-        raise InputError(f"{file}: {type(error).__name__}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{file}: {type(error).__name__}: {one_line(error)}") from None
     replace = argparse.ArgumentParser()
     replace.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     for entry in options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import math
 import re
 import sys
@@ -122,36 +123,19 @@ def read_job(arguments: argparse.Namespace):
     from gpemsr.volume.plan import Job
 
     choice = parse_range(arguments.range)
-    grey_range = (choice.low, choice.high) if isinstance(choice, GreyRange) else choice
-    return Job(
-        source=arguments.input,
-        output=arguments.output.rstrip("/"),
-        weights=None if arguments.weights is None else str(weights_file(arguments.weights)),
-        options=arguments.opt,
-        dataset=arguments.dataset,
-        level=arguments.level,
-        channel=arguments.channel,
-        time=arguments.time,
-        grey_range=grey_range,
-        voxel_size=None if arguments.voxel_size is None else tuple(arguments.voxel_size),
-        region=parse_crop(arguments.region, "--region"),
-        mask=arguments.mask,
-        missing=tuple(arguments.missing_sections),
-        on_missing=arguments.on_missing,
-        tile=arguments.tile,
-        overlap=arguments.overlap,
-        halo=arguments.halo,
-        depth=arguments.depth,
-        batch=arguments.batch,
-        memory=parse_memory(arguments.memory),
-        precision=arguments.precision,
-        device=arguments.device,
-        ome_version=arguments.ome_version,
-        degradation=arguments.degradation,
-        consistent=arguments.consistent,
-        trust=arguments.trust,
-        calibration=arguments.calibration,
-    )
+    converted = {
+        "source": arguments.input,
+        "output": arguments.output.rstrip("/"),
+        "weights": None if arguments.weights is None else str(weights_file(arguments.weights)),
+        "options": arguments.opt,
+        "grey_range": (choice.low, choice.high) if isinstance(choice, GreyRange) else choice,
+        "voxel_size": None if arguments.voxel_size is None else tuple(arguments.voxel_size),
+        "region": parse_crop(arguments.region, "--region"),
+        "missing": tuple(arguments.missing_sections),
+        "memory": parse_memory(arguments.memory),
+    }
+    same = {field.name for field in dataclasses.fields(Job)} - converted.keys()
+    return Job(**converted, **{name: getattr(arguments, name) for name in same})
 
 
 def scheduler(address: str | None):

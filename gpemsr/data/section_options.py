@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from gpemsr.data.degradations import DEGRADATIONS, complete_parameters
 from gpemsr.errors import InputError
-from gpemsr.options.place import known_part
+from gpemsr.options.place import Place, check_own, check_schema
 from gpemsr.options.schema import (
     DatasetOptions,
     LoaderOptions,
@@ -118,14 +118,7 @@ def parse_options(
     schema: type[OptionsT], opt: Mapping[str, Any], check: Callable[[Mapping[str, Any]], None]
 ) -> OptionsT:
     """Options of a data set, checked by its schema and by ``check(opt)``. Raises InputError, one line."""
-    where = f"data set {opt.get('name', '?')}"
-    try:
-        options = schema.model_validate(dict(opt))
-        check(opt)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in known_part(opt, first["loc"]))
-        raise InputError(f"{where}: {key}={first['input']!r}: {first['msg']}") from None
-    except ValueError as error:
-        raise InputError(f"{where}: {error}") from None
+    place = Place(f"data set {opt.get('name', '?')}")
+    options = check_schema(schema, opt, place)
+    check_own(lambda: check(opt), place)
     return options

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.lmdb_files import section_key
 from gpemsr.data.section_options import CropOptions, PairOptions, check_crop, check_pair, parse_options
-from gpemsr.data.section_pairs import SectionPairs
+from gpemsr.data.section_pairs import Rectangle, SectionPairs
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, to_tensor
 
 with importable_basicsr():
@@ -59,12 +59,8 @@ class SectionPairDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor | str]:
         volume, section = self._pairs.sections[index]
-        rng, shape, size, scale = (
-            self._random(),
-            self._pairs.lq_info(volume).shape,
-            self._options.gt_size,
-            self._pairs.scale,
-        )
+        rng, size, scale = self._random(), self._options.gt_size, self._pairs.scale
+        shape = self._pairs.lq_info(volume).shape
         crop = shape if size is None else (size // scale, size // scale)
         shift = (0, 0)
         if self._options.use_shift and size is not None:
@@ -79,13 +75,13 @@ class SectionPairDataset(Dataset):
         name = image_name(volume, section)
         return {
             "lq": to_tensor(augment(self._read_lq(volume, section, rectangle, shift, degradation))),
-            "gt": to_tensor(augment(self._pairs.read_gt(volume, section, *rectangle, shift))),
+            "gt": to_tensor(augment(self._pairs.read_gt(volume, section, rectangle, shift))),
             "key": section_key(volume, section),
             "lq_path": name,
             "gt_path": name,
         }
 
     def _read_lq(
-        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int], degradation: int
+        self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int], degradation: int
     ) -> np.ndarray:
-        return self._pairs.read_lq(volume, section, *rectangle, shift, degradation)
+        return self._pairs.read_lq(volume, section, rectangle, shift, degradation)

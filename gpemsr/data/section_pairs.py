@@ -15,6 +15,8 @@ from gpemsr.data.section_sampling import window_indices
 from gpemsr.data.section_store import SectionStore, VolumeInfo, open_section_store
 from gpemsr.errors import InputError
 
+Rectangle = tuple[int, int, int, int]  # y, x, height, width in LR pixels
+
 
 def check_crop_fits(gt_size: int | None, store: SectionStore) -> None:
     """Refuse a crop larger than the smallest section of ``store``. Raises InputError."""
@@ -82,12 +84,10 @@ class SectionPairs:
         """Height and width of the volume's HR sections."""
         return self._gt().volumes[volume].shape
 
-    def read_gt(
-        self, volume: str, section: int, y: int, x: int, height: int, width: int, shift: tuple[int, int] = (0, 0)
-    ) -> np.ndarray:
-        """HR pixels under the LR rectangle (y, x, height, width): (scale * height, scale * width) in [0, 1]."""
-        r = self.scale
-        return self._gt().read_float(volume, section, r * y + shift[0], r * x + shift[1], r * height, r * width)
+    def read_gt(self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """HR pixels under an LR rectangle: (scale * height, scale * width) in [0, 1]."""
+        y, x, height, width = (self.scale * length for length in rectangle)
+        return self._gt().read_float(volume, section, y + shift[0], x + shift[1], height, width)
 
     def _gt(self) -> SectionStore:
         if self._hr is None:
@@ -98,32 +98,29 @@ class SectionPairs:
         self,
         volume: str,
         section: int,
-        y: int,
-        x: int,
-        height: int,
-        width: int,
+        rectangle: Rectangle,
         shift: tuple[int, int] = (0, 0),
         degradation: int = 0,
     ) -> np.ndarray:
-        """The LR rectangle (y, x, height, width) in LR pixels: (height, width) in [0, 1].
+        """An LR rectangle: (height, width) in [0, 1].
 
         With ``shift`` the LR grid begins so many HR pixels (y, x) into the section, which ``shifts`` allows.
         ``degradation`` is the number of the one to use, where there are several.
         """
         if any(shift) or degradation:
-            return self._made[degradation].read_float(volume, section, y, x, height, width, shift)
-        return self._lr.read_float(volume, section, y, x, height, width)
+            return self._made[degradation].read_float(volume, section, *rectangle, shift)
+        return self._lr.read_float(volume, section, *rectangle)
 
     def read_lq_sections(
         self,
         volume: str,
         sections: Sequence[int],
-        rectangle: tuple[int, int, int, int],
+        rectangle: Rectangle,
         shift: tuple[int, int] = (0, 0),
         degradation: int = 0,
     ) -> np.ndarray:
         """The same LR rectangle of several sections: (n, height, width) in [0, 1]; a repeated section is read once."""
-        read = {section: self.read_lq(volume, section, *rectangle, shift, degradation) for section in set(sections)}
+        read = {section: self.read_lq(volume, section, rectangle, shift, degradation) for section in set(sections)}
         return np.stack([read[section] for section in sections])
 
     def window(self, volume: str, section: int, num_frame: int) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.section_options import check_num_frame
 from gpemsr.data.section_pair_dataset import SectionPairDataset, SectionPairOptions
+from gpemsr.data.section_pairs import Rectangle
 from gpemsr.options.schema import PositiveInt
 
 with importable_basicsr():
@@ -48,7 +49,7 @@ class SectionWindowDataset(SectionPairDataset):
         check_num_frame(opt)
 
     def _read_lq(
-        self, volume: str, section: int, rectangle: tuple[int, int, int, int], shift: tuple[int, int], degradation: int
+        self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int], degradation: int
     ) -> np.ndarray:
         window = self._pairs.window(volume, section, self._options.num_frame)
         if self._options.use_zflip and self._random().random() < 0.5:

@@ -49,7 +49,7 @@ class SectionStack:
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return to_tensor(self._pairs.read_lq(self.volume, self.numbers[index], *self._rectangle))
+        return to_tensor(self._pairs.read_lq(self.volume, self.numbers[index], self._rectangle))
 
     def window(self, indices: Sequence[int]) -> torch.Tensor:
         """Sections by their positions, (t, 1, h, w); a repeated one is read once."""
@@ -72,7 +72,7 @@ class SectionStack:
         """The HR section (1, scale * h, scale * w); None where there is none."""
         if not self._pairs.has_gt:
             return None
-        return to_tensor(self._pairs.read_gt(self.volume, self.numbers[index], *self._rectangle))
+        return to_tensor(self._pairs.read_gt(self.volume, self.numbers[index], self._rectangle))
 
 
 @DATASET_REGISTRY.register()

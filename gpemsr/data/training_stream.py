@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset, Sampler
 
-from gpemsr.errors import InputError, RunError
+from gpemsr.errors import InputError, RunError, one_line
 
 ASKED_TO_STOP = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)  # signals that end a training in order
 
@@ -153,10 +153,10 @@ class SeededItems(Dataset):
             np.random.set_state(before[1])
 
     def _describe(self, index: int, error: Exception) -> str:
-        text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, InputError):  # of ours: with file and section
-            return text
-        return f"data set {self.dataset.opt['name']}, item {index}: {type(error).__name__}: {text}"  # type: ignore
+            return one_line(error)
+        where = f"data set {self.dataset.opt['name']}, item {index}"  # type: ignore[attr-defined]
+        return f"{where}: {type(error).__name__}: {one_line(error)}"
 
 
 def start_worker(worker_id: int) -> None:

@@ -21,7 +21,7 @@ from gpemsr.errors import InputError, RunError
 from gpemsr.models.random_states import kept_random_states, random_states, restore_random_states
 from gpemsr.models.step_guard import SKIPPED_STEPS, StepGuard
 from gpemsr.models.stopping import STOPPING
-from gpemsr.options.place import PATH_KEY
+from gpemsr.options.place import without_files
 from gpemsr.options.read import to_plain
 
 TRIES = 3  # as many as BasicSR has, to write a checkpoint
@@ -149,7 +149,7 @@ class PortableModel(BaseModel):
             except InputError as error:
                 raise RunError(f"{net_label} of iteration {self.iteration} is not saved: {error}") from None
         network = net_label.replace("net_", "network_")
-        options = {k: None if PATH_KEY.search(k) else v for k, v in to_plain(self.opt.get(network) or {}).items()}
+        options = without_files(to_plain(self.opt.get(network) or {}))
         checkpoint["metadata"] = {"key_names": "gpemsr", network: options}  # weights of a path are in the state dict
         iteration = "latest" if current_iter == -1 else current_iter
         # a state belongs to the networks that were written before it

@@ -17,7 +17,7 @@ from torch import distributed
 from gpemsr import compat
 from gpemsr.checkpoints.training_states import newest_whole, read_state, saved_iterations
 from gpemsr.data.training_stream import Progress, SeededItems, TrainingStream, items_per_step, start_worker
-from gpemsr.errors import InputError, RunError
+from gpemsr.errors import InputError, RunError, one_line
 from gpemsr.files import exclusive, is_full_disk, remove_all_leftovers
 from gpemsr.models.stopping import STOPPING, Stopped
 
@@ -81,7 +81,7 @@ def _reported() -> Any:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise RunError(f"{' '.join(str(error).split())} (out of memory?)") from None
+        raise RunError(f"{one_line(error)} (out of memory?)") from None
 
 
 def _but_full_disk(show: Callable[[threading.ExceptHookArgs], object]) -> Callable[[threading.ExceptHookArgs], None]:

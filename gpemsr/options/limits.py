@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,22 +21,27 @@ SEEDS = 2**31
 
 def check_numbers(value: Any, place: Place) -> None:
     """Refuse numbers that are not finite or larger than anything needs, and keys that are no text, at any depth."""
+    for number, here in _numbers(value, place):
+        largest = SEEDS if here.key.endswith("seed") else LARGEST
+        if isinstance(number, float) and not math.isfinite(number):
+            here.fail(number, "a finite number is expected")
+        if isinstance(number, int) and abs(number) > largest:
+            shown = number if abs(number) < 10**20 else f"{len(hex(number)) - 2} hexadecimal digits"
+            here.fail(shown, f"at most {largest}")
+
+
+def _numbers(value: Any, place: Place) -> Iterator[tuple[int | float, Place]]:
+    """The numbers in a value, at any depth, and where they are; refuses keys that are no text."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(key, str):
                 (place / key).fail(inner, "a key that is text is expected")
-            check_numbers(inner, place / key)
+            yield from _numbers(inner, place / key)
     elif isinstance(value, list):
         for inner in value:
-            check_numbers(inner, place)
-    elif isinstance(value, float) and not math.isfinite(value):
-        place.fail(value, "a finite number is expected")
-    elif isinstance(value, int):
-        largest = SEEDS if place.key.endswith("seed") else LARGEST
-        if abs(value) > largest:
-            place.fail(
-                value if abs(value) < 10**20 else f"{len(hex(value)) - 2} hexadecimal digits", f"at most {largest}"
-            )
+            yield from _numbers(inner, place)
+    elif isinstance(value, int | float):
+        yield value, place
 
 
 def check_file_name(name: Any, place: Place) -> None:
@@ -65,7 +70,11 @@ def check_logger(options: Mapping[str, Any], model: Any, top: Place) -> None:
 
 def check_size(network: Callable, section: Mapping[str, Any], place: Place) -> None:
     """Refuse a network that no machine could hold; it is not built for real."""
-    _check_sizes(section, place)
+    for number, here in _numbers(section, place):
+        is_count = any(word in here.key.rpartition(".")[2] for word in ("block", "depth", "level", "frame", "layer"))
+        largest = MOST_LAYERS if is_count else LARGEST_SIZE
+        if isinstance(number, int) and number > largest:
+            here.fail(number, f"at most {largest} is expected")
     options = {key: None if "weights" in key else value for key, value in section.items() if key != "type"}
     try:
         with torch.device("meta"):
@@ -76,17 +85,3 @@ def check_size(network: Callable, section: Mapping[str, Any], place: Place) -> N
     if BYTES_PER_WEIGHT * weights > memory:
         needed = f"{BYTES_PER_WEIGHT * weights / 2**30:.0f} GiB for {weights} weights in training"
         place.fail(section.get("type"), f"{needed}; at most the machine's {memory / 2**30:.0f} GiB is expected")
-
-
-def _check_sizes(value: Any, place: Place) -> None:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _check_sizes(inner, place / key)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_sizes(inner, place)
-    elif isinstance(value, int):
-        is_count = any(word in place.key.rpartition(".")[2] for word in ("block", "depth", "level", "frame", "layer"))
-        largest = MOST_LAYERS if is_count else LARGEST_SIZE
-        if value > largest:
-            place.fail(value, f"at most {largest} is expected")

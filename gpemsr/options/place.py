@@ -15,10 +15,11 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 
 PATH_KEY = re.compile(r"(^|_)(path|weights|file|dataroot)(_|$)")
 Result = TypeVar("Result")
+Schema = TypeVar("Schema", bound=BaseModel)
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$")
 
 
@@ -49,6 +50,11 @@ class Place:
         raise InputError(f"{self.file}: {self.key}: unknown key; {nearest(self.key.rpartition('.')[2], accepted)}")
 
 
+def without_files(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a network with null for each file that they name: what is in it comes with a checkpoint."""
+    return {key: None if PATH_KEY.search(key) else value for key, value in section.items()}
+
+
 def nearest(name: str, accepted: Iterable[str]) -> str:
     """Say which of ``accepted`` was meant, or, if none looks like ``name``, list them all."""
     accepted = sorted(set(accepted))
@@ -63,10 +69,10 @@ def check_section(value: object, place: Place) -> Mapping[str, Any]:
     return value
 
 
-def check_schema(schema: type[BaseModel], section: Mapping[str, Any], place: Place) -> None:
-    """Check a mapping against a schema; an unknown key is named before the one that is missing because of it."""
+def check_schema(schema: type[Schema], section: Mapping[str, Any], place: Place) -> Schema:
+    """A mapping by its schema; an unknown key is named before the one that is missing because of it."""
     try:
-        schema.model_validate(dict(section))
+        return schema.model_validate(dict(section))
     except ValidationError as error:
         errors = error.errors(include_url=False)
         _fail(sorted(errors, key=lambda e: e["type"] != "extra_forbidden"), section, place, schema)
@@ -140,13 +146,10 @@ def check_own(check: Callable[[], Result], place: Place) -> Result:
     try:
         return check()
     except ValueError as error:
-        text = " ".join(str(error).split())
-        raise InputError(f"{place.file}: {place.key + '.' if place.key else ''}{text}") from None
+        raise InputError(f"{place.file}: {place.key + '.' if place.key else ''}{one_line(error)}") from None
     except (TypeError, AttributeError, ArithmeticError, LookupError) as error:  # inside a section that has no schema
-        text = " ".join(str(error).split())
-        raise InputError(
-            f"{place.file}: {place.key or 'the file'}: values of other types are expected ({text})"
-        ) from None
+        where = f"{place.file}: {place.key or 'the file'}"
+        raise InputError(f"{where}: values of other types are expected ({one_line(error)})") from None
 
 
 def check_registered(registry: Any, name: object, place: Place) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,11 +36,11 @@ class Known:
     layers: dict[str, np.ndarray]
     squared: np.ndarray
 
-    def half(self, number: int) -> Known:
-        """The first (0) or the second (1) half, in the order of the sections."""
+    def halves(self) -> list[Known]:
+        """The first and the second half, in the order of the sections."""
         middle = len(self.squared) // 2
-        part = slice(0, middle) if number == 0 else slice(middle, None)
-        return Known({name: layer[part] for name, layer in self.layers.items()}, self.squared[part])
+        parts = (slice(0, middle), slice(middle, None))
+        return [Known({name: layer[part] for name, layer in self.layers.items()}, self.squared[part]) for part in parts]
 
 
 def measure(
@@ -76,32 +77,31 @@ def measure(
     return Known({name: np.concatenate(parts) for name, parts in layers.items()}, np.concatenate(squared))
 
 
-@dataclass
-class Score:
-    """How well a layer tells where the error is.
+class Score(NamedTuple):
+    """How well a layer says where the error is.
 
     Attributes:
-        rank: Spearman's correlation of the error that it lets expect with the true one.
+        rank: Spearman's correlation of the error to expect by it with the true one.
         ratio: mean squared error of the tenth of the LR pixels with the largest, over that of the others.
     """
 
     rank: float
     ratio: float
 
-    @classmethod
-    def of(cls, expected: np.ndarray, squared: np.ndarray) -> Score:
-        """Of errors to expect (n,) and squared errors (n,)."""
-        order = np.argsort(expected, kind="stable")
-        rest, worst = np.split(order, [len(order) - max(1, len(order) // 10)])
-        rank = float(spearmanr(expected, squared)[0]) if np.ptp(expected) > 0 else 0.0
-        return cls(rank, float(squared[worst].mean() / max(squared[rest].mean(), 1e-12)))
+
+def score(expected: np.ndarray, squared: np.ndarray) -> Score:
+    """Of errors to expect (n,) and squared errors (n,)."""
+    order = np.argsort(expected, kind="stable")
+    rest, worst = np.split(order, [len(order) - max(1, len(order) // 10)])
+    rank = float(spearmanr(expected, squared)[0]) if np.ptp(expected) > 0 else 0.0
+    return Score(rank, float(squared[worst].mean() / max(squared[rest].mean(), 1e-12)))
 
 
 def scores(calibration: Calibration, known: Known) -> dict[str, Score]:
     """Of each layer and of all together (``expected_error``)."""
     each = {name: curve(np.abs(known.layers[name])) for name, curve in calibration.layers.items()}
     each["expected_error"] = calibration.expected_error(known.layers)
-    return {name: Score.of(expected, known.squared) for name, expected in each.items()}
+    return {name: score(expected, known.squared) for name, expected in each.items()}
 
 
 def draw_reliability(path: Path, calibration: Calibration, known: Known, levels: float, note: str) -> None:

@@ -7,26 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gpemsr.errors import InputError
-from gpemsr.files import is_full_disk
+from gpemsr.files import is_full_disk, write_errors
 
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Report what the operating system refuses in one line.
-
-    Raises:
-        InputError: with the reason.
-        DiskFull: as well, if the disk is full.
-    """
+    """As :func:`~gpemsr.files.write_errors`, which raises :class:`DiskFull` if the disk is full."""
     try:
-        yield
-    except (OSError, InputError) as error:
-        cause = error.__cause__ if isinstance(error, InputError) else error
-        if is_full_disk(cause):
+        with write_errors(path):
+            yield
+    except InputError as error:
+        if is_full_disk(error.__cause__):
             raise DiskFull(f"{path}: the disk is full; make room, then go on with --resume") from error
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be written ({error})") from error
+        raise
 
 
 class DiskFull(InputError):

@@ -18,7 +18,7 @@ from gpemsr.checkpoints.authors import compare, recognise
 from gpemsr.checkpoints.files import load_authors_file, network_options, read_checkpoint
 from gpemsr.checkpoints.loading import check_state
 from gpemsr.errors import InputError
-from gpemsr.options.place import PATH_KEY, Place, check_component, check_section
+from gpemsr.options.place import Place, check_component, check_section, without_files
 from gpemsr.options.read import read_options
 from gpemsr.volume.section_loop import section_network
 
@@ -39,7 +39,7 @@ def network_section(file: str | None, weights: str | None) -> dict[str, Any]:
         raise InputError("no network: expected a checkpoint, or an option file with network_g that learns nothing")
     else:
         found = _saved_with(weights)
-    return {key: None if PATH_KEY.search(key) else value for key, value in found.items()}
+    return without_files(found)
 
 
 def _saved_with(weights: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.volume.convert import convert
 from gpemsr.volume.disk import DiskFull, disk_errors
 from gpemsr.volume.finished import stored_note, verify_finished
@@ -114,9 +114,8 @@ def do_all(run: Run, tasks: Sequence[Task], execute: Execute, progress: bool, na
             if isinstance(error, DiskFull):
                 raise error
             if error is not None:
-                text = " ".join(str(error).split()) or type(error).__name__
                 kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-                errors.append(f"{run.name(task)}: {kind}{text}")
+                errors.append(f"{run.name(task)}: {kind}{one_line(error)}")
                 log.error(errors[-1])
     if errors:
         raise BlocksFailed(errors)

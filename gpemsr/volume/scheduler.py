@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.volume.perform import tried
 from gpemsr.volume.plan import stored_job
 from gpemsr.volume.planning import prepare
@@ -51,7 +51,7 @@ class Scheduler:
             self._client = self._stack.enter_context(distributed.Client(cluster, timeout="20s"))
         except OSError as error:
             self._stack.close()
-            raise InputError(f"--scheduler {address}: nobody answers ({' '.join(str(error).split())[:120]})") from None
+            raise InputError(f"--scheduler {address}: nobody answers ({one_line(error)[:120]})") from None
 
     def _local(self, count: int) -> Any:
         gpus = torch.cuda.device_count()

@@ -56,9 +56,9 @@ def test_crop_without_augmentation_is_a_part_of_the_section(make_stores):
     [
         ({"gt_size": 100}, "data set test: gt_size=100: a multiple of 16 is expected"),
         ({"gt_size": 320}, "expected gt_size <= 192"),
-        ({"gt_size": "large"}, "gt_size='large'"),
+        ({"gt_size": "large"}, 'gt_size="large"'),
         ({"use_flip": True}, "use_flip"),
-        ({"io_backend": {"type": "hdf5"}}, "io_backend.type='hdf5'"),
+        ({"io_backend": {"type": "hdf5"}}, 'io_backend.type="hdf5"'),
     ],
 )
 def test_options_that_do_not_fit_are_refused_in_one_line(make_stores, changes, message):

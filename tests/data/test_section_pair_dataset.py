@@ -96,9 +96,9 @@ def test_without_a_crop_size_the_item_is_the_whole_pair(make_stores):
         ({"degradation": {"kind": "area"}}, "dataroot_lq=.*: null is expected"),
         (
             {"dataroot_lq": None, "degradation": {"kind": "blur"}},
-            "degradation.kind='blur': Input should be 'bicubic', 'area' or 'em'",
+            "degradation.kind=\"blur\": 'bicubic', 'area' or 'em' is expected",
         ),
-        ({"dataroot_gt": None}, "dataroot_gt=None"),
+        ({"dataroot_gt": None}, "dataroot_gt=null"),
         ({"dataroot_gt": "nowhere"}, "nowhere: no such folder"),
         ({"scale": 16}, "expected HR = scale 16 x LR"),
     ],

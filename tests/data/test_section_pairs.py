@@ -23,8 +23,8 @@ def pairs_of(stores: dict, gt_size=None, degradation: dict | None = None, **chan
 def test_hr_beyond_whole_lr_pixels_is_left_out(make_stores):
     pairs = pairs_of(make_stores(shape=(192, 256)), degradation={"kind": "area"}, scale=10)
     assert pairs.lq_info("vol").shape == (19, 25)
-    assert pairs.read_lq("vol", 0, 0, 0, 19, 25).shape == (19, 25)
-    assert pairs.read_gt("vol", 0, 0, 0, 19, 25).shape == (190, 250)
+    assert pairs.read_lq("vol", 0, (0, 0, 19, 25)).shape == (19, 25)
+    assert pairs.read_gt("vol", 0, (0, 0, 19, 25)).shape == (190, 250)
 
 
 def test_window_takes_neighbours_in_the_list_across_gaps(make_stores):
@@ -35,7 +35,7 @@ def test_window_takes_neighbours_in_the_list_across_gaps(make_stores):
 
 def test_pairs_can_be_pickled_after_reading(make_stores):
     pairs = pairs_of(make_stores(backend="lmdb"))
-    rectangle = ("vol", 0, 0, 0, 4, 4)
+    rectangle = ("vol", 0, (0, 0, 4, 4))
     first = pairs.read_lq(*rectangle)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(pairs)).read_lq(*rectangle), first)
 

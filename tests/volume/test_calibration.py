@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpemsr.errors import InputError
-from gpemsr.volume.calibrate import Score
+from gpemsr.volume.calibrate import score
 from gpemsr.volume.calibration import Calibration, Curve
 
 
@@ -46,8 +46,8 @@ def test_the_error_to_expect_is_the_true_one(known):
 def test_all_layers_say_more_than_one(known):
     layers, squared = known
     calibration = fit(known)
-    each = [Score.of(curve(layers[name]), squared) for name, curve in calibration.layers.items()]
-    both = Score.of(calibration.expected_error(layers), squared)
+    each = [score(curve(layers[name]), squared) for name, curve in calibration.layers.items()]
+    both = score(calibration.expected_error(layers), squared)
     assert both.ratio > max(score.ratio for score in each) > 1.5 and both.rank > max(score.rank for score in each)
 
 

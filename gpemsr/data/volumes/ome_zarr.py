@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from gpemsr.data.volumes.array import choose, listed
 from gpemsr.data.volumes.axes import Axes, named_axes, unnamed_axes
@@ -67,14 +70,8 @@ def find_image(store: Store, opening: Opening) -> Found:
     if image is not None:
         names = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in image.get("axes") or ()]
         axes = named_axes(names or list("tczyx")[-len(node.shape) :], node.shape, opening, store.path)
-        steps = [_transformations(image, level, kind) for kind in ("scale", "translation")]
-        return Found(
-            level,
-            node.driver,
-            axes,
-            lambda: _ome_voxel_size(image, axes, steps[0]),
-            lambda: _ome_translation(image, axes, *steps),
-        )
+        geometry = functools.partial(_ome_geometry, image, level, axes)
+        return Found(level, node.driver, axes, lambda: geometry()[0], lambda: geometry()[1])
     return Found(level, node.driver, axes := _axes(node, opening, store), lambda: _attribute_size(store, node, axes))
 
 
@@ -120,42 +117,30 @@ def _level(image: dict, store: Store, number: int | None) -> str:
     return levels[number]["path"].strip("/")
 
 
-def _transformations(image: dict, level: str, kind: str) -> tuple[list[float] | None, list[float] | None]:
-    """The level's transformation of a kind, and the image's, which comes after it."""
+def _ome_geometry(image: dict, level: str, axes: Axes) -> tuple[VoxelSize | None, VoxelSize]:
+    """Voxel size, None if it is not said, and centre of the first voxel: (z, y, x) in nm.
+
+    The level's transformations come before the image's; those of another number of axes are left out.
+    """
     item: dict = next((item for item in image["datasets"] if f"/{level}".endswith(f"/{item['path']}")), {})
-    return _transformation(item, kind), _transformation(image, kind)
-
-
-def _ome_lengths(image: dict, axes: Axes, lengths: list[float]) -> list[float | None]:
-    """Lengths along the image's axes -> those along z, y and x in nm; None where an axis has no unit."""
-    units = image.get("axes") or []
-    if not units or len(lengths) != len(units) or not all(isinstance(axis, dict) for axis in units):
-        return [None] * 3
-    factors = [unit_length(units[place].get("unit")) for place in axes.places]
-    return [
-        None if factor is None or (axes.z is None and place == 0) else lengths[place] * factor
-        for place, factor in zip(axes.places, factors, strict=True)
-    ]
-
-
-def _ome_voxel_size(image: dict, axes: Axes, scales: tuple) -> VoxelSize | None:
-    """(z, y, x) in nm: the level's scale times the image's, by the axes' units; None if any is missing."""
-    scale, common = scales
-    if scale is None:
-        return None
-    factors = common if common and len(common) == len(scale) else [1.0] * len(scale)
-    lengths = _ome_lengths(image, axes, [a * b for a, b in zip(scale, factors, strict=True)])
-    return complete([nanometres(length, "nm") for length in lengths])
-
-
-def _ome_translation(image: dict, axes: Axes, scales: tuple, translations: tuple) -> VoxelSize:
-    """(z, y, x) in nm, 0 where it is not said."""
-    count = len(image.get("axes") or [])
-    shift, common = ([0.0] * count if found is None or len(found) != count else found for found in translations)
-    factors = scales[1] if scales[1] and len(scales[1]) == count else [1.0] * count
-    lengths = [a * factor + b for a, b, factor in zip(shift, common, factors, strict=True)]
-    z, y, x = (length or 0.0 for length in _ome_lengths(image, axes, lengths))
-    return z, y, x
+    named = image.get("axes") or []
+    scale, shift = np.ones(len(named)), np.zeros(len(named))
+    for holder in (item, image):
+        for kind in ("scale", "translation"):
+            values = np.array(_transformation(holder, kind) or [])
+            if kind == "scale" and values.shape == scale.shape:
+                scale, shift = scale * values, shift * values
+            elif values.shape == shift.shape:
+                shift = shift + values
+    units = [unit_length(axis.get("unit")) if isinstance(axis, dict) else None for axis in named]
+    if len(_transformation(item, "scale") or []) != len(named) or not named:
+        scale = np.full(len(named), np.nan)
+    places = [None if axes.z is None else axes.z, axes.y, axes.x]
+    factors = [None if place is None or not units else units[place] for place in places]
+    found = list(zip(places, factors, strict=True))
+    size = complete([None if factor is None else nanometres(scale[place] * factor, "nm") for place, factor in found])
+    z, y, x = (0.0 if factor is None else float(shift[place] * factor) for place, factor in found)
+    return size, (z, y, x)
 
 
 def _axes(node: Node, opening: Opening, store: Store) -> Axes:

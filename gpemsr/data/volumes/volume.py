@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from gpemsr.data.volumes.voxel_size import VoxelSize, check_voxel_size, warn_if_implausible
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 
 GREY_TYPES = ("uint8", "uint16", "int8", "int16", "float32")  # all but the first two need a range
 
@@ -186,7 +186,7 @@ def absent_error(source: object, absent: Mapping[int, str]) -> AbsentError:
 
 def reason(error: Exception) -> str:
     """What a library says went wrong, short and in one line."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     return text if len(text) <= 160 else f"{text[:160]} ..."
 
 
