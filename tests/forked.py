@@ -1,4 +1,4 @@
-"""Trainings as processes of their own, forked from this one so that nothing is imported again."""
+"""Trainings and tests as processes of their own, forked from this one so that nothing is imported again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
+import gpemsr.cli.test
 import gpemsr.cli.train
 from gpemsr.compat import importable_basicsr
 
@@ -33,9 +35,17 @@ class Forked:
         folder: working directory.
         arguments: of the command.
         prepare: called in the new process, before.
+        main: the command's, if it is another.
     """
 
-    def __init__(self, folder: Path, *arguments: str, prepare: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        prepare: Callable[[], object] = lambda: None,
+        main: Callable[[list[str]], int] = gpemsr.cli.train.main,
+    ) -> None:
+        self.main = main
         self.output_file = folder / f"output{next(NUMBERS)}.txt"
         self.output_file.write_text("")
         self.pid = os.fork()
@@ -56,7 +66,7 @@ class Forked:
         initialized_logger.clear()
         try:
             prepare()
-            code = gpemsr.cli.train.main(["-opt", *arguments])
+            code = self.main(["-opt", *arguments])
         except BaseException:
             traceback.print_exc()
             code = 70
@@ -99,8 +109,8 @@ def run(folder: Path, *arguments: str, prepare: Callable[[], object] = lambda: N
     return process.wait(), process.output
 
 
-def start_processes(folder: Path, count: int, *arguments: str) -> list[Forked]:
-    """Begin a training in so many processes, as torchrun does."""
+def start_processes(folder: Path, count: int, *arguments: str, **how: Any) -> list[Forked]:
+    """Begin a training, or what ``how`` says, in so many processes, as torchrun does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -111,13 +121,14 @@ def start_processes(folder: Path, count: int, *arguments: str) -> list[Forked]:
         torch.multiprocessing.set_start_method("fork", force=True)  # BasicSR's "spawn" imports all in each worker
 
     return [
-        Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(prepare, rank)) for rank in range(count)
+        Forked(folder, *arguments, "--launcher", "pytorch", prepare=partial(prepare, rank), **how)
+        for rank in range(count)
     ]
 
 
-def run_processes(folder: Path, count: int, *arguments: str) -> str:
-    """Train to the end in so many processes; output of the first. None may fail."""
-    together = start_processes(folder, count, *arguments)
+def run_processes(folder: Path, count: int, *arguments: str, **how: Any) -> str:
+    """Train, or what ``how`` says, to the end in so many processes; output of the first. None may fail."""
+    together = start_processes(folder, count, *arguments, **how)
     codes = [process.wait() for process in together]
     assert codes == [0] * count, "\n".join(process.output[-2000:] for process in together)
     return together[0].output

@@ -55,11 +55,17 @@ for name in ("SectionTDAN", "SectionBasicVSRPlusPlus"):
         build_network({"type": name, "scale": 8})
     except ValueError as error:
         print(error)
+try:
+    import gpemsr.mmagic
+except ImportError as error:
+    print(error)
+import gpemsr.cli.train_mmagic
+assert gpemsr.cli.train_mmagic.main(["any.py"]) == 2
 print(gpemsr.cli.train.main(["-opt", "tdan.yml"]), gpemsr.cli.train.main(["-opt", "edsr.yml"]))
 """
 
 
-def test_without_mmagic_basicsr_trains_and_its_networks_say_what_to_install(tmp_path):
+def test_without_mmagic_basicsr_trains_and_what_needs_it_says_what_to_install(tmp_path):
     write_sections(tmp_path, count=2)
     for file in ("edsr", "tdan"):
         options = demo_file(file, 8)
@@ -79,7 +85,8 @@ def test_without_mmagic_basicsr_trains_and_its_networks_say_what_to_install(tmp_
     assert done.returncode == 0, done.stderr
     what = "mmengine is not installed, which MMagic needs: pip install gpemsr[mmagic]"
     lines = done.stdout.splitlines()
-    assert lines[:2] == [f"type=SectionTDAN: {what}", f"type=SectionBasicVSRPlusPlus: {what}"]
+    assert lines[:3] == [f"type=SectionTDAN: {what}", f"type=SectionBasicVSRPlusPlus: {what}", what]
     assert lines[-1] == "2 0"
+    assert f"error: {what}" in done.stderr.splitlines()
     assert f"error: tdan.yml: network_g.type=SectionTDAN: {what}" in done.stderr.splitlines()
     assert (tmp_path / "experiments/edsr_x8/models/net_g_latest.pth").is_file()

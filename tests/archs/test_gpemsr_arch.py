@@ -50,7 +50,7 @@ def test_the_papers_network_takes_odd_and_small_sizes(scale):
     """Of one section, which is all that an odd size concerns; SPyNet and VGG19 with random weights."""
     torch.manual_seed(0)
     net = GPEMSR(scale, num_frame=1, vgg_weights=None, flow_weights=None).eval()
-    for h, w in ((8, 8), (5, 131), (37, 50)):
+    for h, w in ((8, 8), (5, 67), (21, 18)):
         with torch.no_grad():
             sr = net(window(h, w, t=1))
         assert sr.shape == (1, 1, scale * h, scale * w)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import run
 from tiny_basicsr import tiny_options, write_options, write_pngs
 
 import gpemsr.cli.train
@@ -50,9 +51,9 @@ def test_train_writes_below_the_working_directory(trained):
 
 @pytest.mark.slow
 def test_auto_resume_continues_from_the_last_state(trained):
-    done = launch("train.py", trained, "--auto_resume", "--force_yml", "train:total_iter=3")
-    assert done.returncode == 0, done.stderr
-    assert "Resuming training from epoch: 1, iter: 2" in done.stderr
+    code, output = run(trained, "tiny.yml", "--auto_resume", "--force_yml", "train:total_iter=3")
+    assert code == 0, output
+    assert "Resuming training from epoch: 1, iter: 2" in output
     assert state_names(trained) == {"1.state", "2.state", "3.state"}
 
 

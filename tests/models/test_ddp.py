@@ -1,32 +1,17 @@
 """Two processes train, validate and test as one does; DDP needs a gradient of each parameter in each backward pass."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from forked import run_processes
 from tiny_stages import stage_options, tiny_network, write_sections
 from tiny_trainings import KINDS, first_step, write
 
-
-def run(folder: Path, options: dict, command: str, processes: int) -> str:
-    """Run ``gpemsr-train`` or ``gpemsr-test`` in so many processes on the CPU; returns what they print."""
-    (folder / "tiny.yml").write_text(yaml.safe_dump(options, sort_keys=False))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    line = [sys.executable, *(torchrun if processes > 1 else []), "-m", f"gpemsr.cli.{command}", "-opt", "tiny.yml"]
-    line += ["--launcher", "pytorch"] if processes > 1 else []
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stderr
+import gpemsr.cli.test
 
 
 @pytest.mark.parametrize("stage", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
@@ -82,7 +67,8 @@ def test_two_processes_test_as_one_does(tmp_path):
     options["val"] |= {"save_img": True, "suffix": None}
     figures, pictures = [], []
     for processes in (1, 2):
-        text = run(tmp_path, options | {"name": f"in_{processes}"}, "test", processes)
+        write(tmp_path / "tiny.yml", options | {"name": f"in_{processes}"})
+        text = run_processes(tmp_path, processes, "tiny.yml", main=gpemsr.cli.test.main)
         figures.append(re.findall(r"# (\w+): (-?[\d.]+)", text))
         folder = tmp_path / "results" / f"in_{processes}" / "visualization"
         names = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
