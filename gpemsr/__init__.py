@@ -23,7 +23,7 @@ SUFFIXES = {
 def import_members(package: str) -> list[ModuleType]:
     """Import every module of ``package`` that registers something: those named like BasicSR's own.
 
-    Which ones is told by the ending of the file name (``*_arch.py``, ``*_loss.py``, ``*_metric.py``,
+    They are recognised by the ending of the file name (``*_arch.py``, ``*_loss.py``, ``*_metric.py``,
     ``*_model.py``, ``*_dataset.py``). BasicSR itself is imported first.
     """
     with importable_basicsr():

@@ -91,7 +91,7 @@ def write_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        first = error.__context__ if isinstance(error.__context__, OSError) else error  # torch's tells no reason
+        first = error.__context__ if isinstance(error.__context__, OSError) else error  # torch's gives no reason
         raise InputError(f"{path}: cannot be written ({first})") from error
 
 

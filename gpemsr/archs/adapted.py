@@ -71,7 +71,7 @@ class Baseline:
         window: (least, most) sections that it takes, by its options.
         divisors: width option -> what (or the option that) it must be a multiple of.
         mixins: classes that change how the toolbox's class runs.
-        check: raises ValueError("<key>=<value>: what fits") for options that do not go together.
+        check: raises ValueError("<key>=<value>: what is expected") for options that do not go together.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Baseline:
         return SimpleNamespace(**bound.arguments)
 
     def check_options(self, **options: Any) -> None:
-        """Raise ValueError("<key>=<value>: what fits") naming the first option that does not fit."""
+        """Raise ValueError("<key>=<value>: what is expected") naming the first option that is not valid."""
         complete = self.complete(options)
         if complete.scale not in SCALES:
             raise ValueError(f"scale={complete.scale}: one of {', '.join(map(str, SCALES))}")
@@ -147,7 +147,7 @@ class Baseline:
         self.check(complete)
 
     def check_window(self, sections: int, options: SimpleNamespace) -> None:
-        """Raise ValueError("num_frame=...: what fits") unless a network of these options takes so many sections."""
+        """Raise ValueError("num_frame=...: what is expected") unless a network of these options takes so many."""
         least, most = self.window(options)
         if not least <= sections <= most:
             fits = f"{least}" if least == most else f"at least {least}"

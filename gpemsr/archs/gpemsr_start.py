@@ -16,7 +16,7 @@ MEAN_GREY = 0.5
 CONTRAST = 4.0  # sections have a standard deviation of about 1/8
 QUIET = {"conv_hr": 0.3, "conv_last": 0.01}  # nearly the bilinear image at first
 SUMMED = {f"fusion.{name}": 0.5 for name in ("mixer1.fuse", "mixer2.fuse", "feat_skip")}  # added to the fused features
-PASSED_ON = 0.3  # random weights beside the identity
+PASSED_ON = 0.3  # random weights added to the identity
 
 
 @torch.no_grad()

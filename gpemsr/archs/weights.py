@@ -47,7 +47,8 @@ def fetch(published: PublishedWeights) -> Path:
             torch.hub.download_url_to_file(published.url, os.fspath(path), hash_prefix=prefix)
         except (URLError, OSError, RuntimeError) as error:
             raise ValueError(
-                f"{published.option}={DOWNLOAD}: {published.url} cannot be had ({error}); {published.instead} fits"
+                f"{published.option}={DOWNLOAD}: {published.url} cannot be downloaded ({error}); "
+                f"expected {published.instead}"
             ) from None
     return path
 

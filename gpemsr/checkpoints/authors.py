@@ -162,7 +162,7 @@ def to_authors(network_options: Mapping, our_state_dict: Mapping) -> State:
     comparison = Comparison(options, {key: key for key in shapes})
     comparison.check(state, shapes)
     if comparison.problems:
-        raise InputError(f"no state dict of this {options['type']}: {comparison.describe()}")
+        raise InputError(f"not a state dict of this {options['type']}: {comparison.describe()}")
     table = authors_names(options)
     return {rename(key, table): state[key] for key in shapes}
 

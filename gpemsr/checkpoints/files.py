@@ -132,7 +132,7 @@ def unwrap(loaded: Any, param_key: str | None = None) -> State:
             loaded = {k.removeprefix(prefix): v for k, v in loaded["state_dict"].items() if k.startswith(prefix)}
     strange = [str(key) for key, value in loaded.items() if not (isinstance(key, str) and torch.is_tensor(value))]
     if strange or not loaded:
-        raise InputError(f"no state dict: {', '.join(strange[:5]) or 'empty'}; expected names with tensors")
+        raise InputError(f"not a state dict: {', '.join(strange[:5]) or 'empty'}; expected names with tensors")
     return {key.removeprefix("module."): value for key, value in loaded.items()}
 
 

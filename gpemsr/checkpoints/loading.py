@@ -51,5 +51,5 @@ def check_state(path: str, options: Mapping, param_key: str | None = "params", p
     comparison.check(state, shapes)
     if comparison.problems:
         where = f", at {prefix.rstrip('.')}" if prefix else ""
-        raise InputError(f"no weights of this {options['type']}{where}: {comparison.summarise()}")
+        raise InputError(f"not the weights of this {options['type']}{where}: {comparison.summarise()}")
     return state

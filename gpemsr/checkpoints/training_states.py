@@ -34,7 +34,7 @@ def read_state(path: Path, models: Path, labels: Sequence[str]) -> dict[str, Any
     """
     state = read_checkpoint(path)
     if not isinstance(state, dict) or not state.keys() >= KEYS or not isinstance(state["iter"], int):
-        raise InputError(f"{path}: no training state; expected {', '.join(sorted(KEYS))}")
+        raise InputError(f"{path}: not a training state; expected {', '.join(sorted(KEYS))}")
     for label in labels:
         network = models / f"{label}_{state['iter']}.pth"
         loaded = read_checkpoint(network)

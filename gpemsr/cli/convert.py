@@ -143,7 +143,9 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
         return options
     options = checkpoint_files.network_options(loaded)
     if options is None:
-        raise InputError("does not say what network it is of; the option file of its training is expected as --options")
+        raise InputError(
+            "does not say which network it is for; the option file of its training is expected as --options"
+        )
     return options
 
 

@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--scale", type=int, default=8, help="HR pixels per LR pixel (default 8)")
     parse.add_argument("--range", nargs="+", metavar="LOW HIGH", help=f"of both: {RANGE_HELP}")
     parse.add_argument("--out", type=Path, default=Path("degradation.yml"), help="file of the options")
-    parse.add_argument("--figure", type=Path, help="PNG of residuals and spectra (default: beside --out)")
+    parse.add_argument("--figure", type=Path, help="PNG of residuals and spectra (default: next to --out)")
     return parse
 
 

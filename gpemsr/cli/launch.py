@@ -84,7 +84,7 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     variable = PROCESSES.get(args.launcher, "")
     check_inputs(options, args.opt, int(os.environ.get(variable, 1)))
     if args.check:
-        print(f"{args.opt}: no mistake found")
+        print(f"{args.opt}: no errors found")
         return 0
     if options["num_gpu"] == 0:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else BasicSR's distributed set-up takes the GPUs

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         model.update(pretrain_prior=None, pretrain_network_g=str(arguments.validate), param_key_g=arguments.param_key)
     check_config(config, str(arguments.config), is_train=arguments.validate is None)
     if arguments.check:
-        print(f"{arguments.config}: no mistake found")
+        print(f"{arguments.config}: no errors found")
         return 0
     silence_known_warnings()
     flush_denormals()

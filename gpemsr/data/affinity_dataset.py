@@ -82,13 +82,13 @@ class AffinityDataset(Dataset):
         if sections and sections[0] >= sections[1]:
             raise ValueError(f"sections={sections}: the first section and the one after the last")
         if opt.get("labels") == "membranes" and opt.get("background") == "ignore":
-            raise ValueError("background=ignore: boundary, as labels=membranes are what is learned")
+            raise ValueError("background=ignore: expected boundary, as labels=membranes are what is learned")
         if opt.get("crop_size") is None:
             for key in ("use_hflip", "use_rot", "use_zflip", "contrast", "brightness"):
                 if opt.get(key):
                     raise ValueError(f"{key}={opt[key]}: whole volumes (crop_size: null) are not augmented")
         elif opt.get("use_rot") and opt["crop_size"][1] != opt["crop_size"][2]:
-            raise ValueError(f"crop_size={opt['crop_size']}: with use_rot, y and x alike")
+            raise ValueError(f"crop_size={opt['crop_size']}: expected equal y and x with use_rot")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

@@ -86,7 +86,7 @@ class LmdbWriter:
                 with self._environment.begin(write=True) as transaction:
                     for key, value in items:
                         if not transaction.put(key, value, overwrite=False):
-                            raise InputError(f"{self.path}: has {key.decode()} already")
+                            raise InputError(f"{self.path}: already has {key.decode()}")
                 break
             except lmdb.MapFullError:
                 self._environment.set_mapsize(self._environment.info()["map_size"] * 2 + needed)
@@ -140,7 +140,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise InputError(f"{path}: exists already; --overwrite replaces it, another --name keeps it")
     if path.exists() and not (path / "data.mdb").is_file():
-        raise InputError(f"{path}: exists and is no LMDB, so it is not overwritten")
+        raise InputError(f"{path}: exists and is not an LMDB, so it is not overwritten")
 
 
 @dataclass

@@ -74,7 +74,9 @@ def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit
     mean = _averaged(slow, scale)
     gain, offset = np.polyfit(mean.ravel(), lr.ravel(), 1)
     if gain <= 0:
-        raise InputError(f"the fast sections are no images of the slow ones (gain {gain:.2f}); expected the same field")
+        raise InputError(
+            f"the fast sections do not show the same field as the slow ones (gain {gain:.2f}; expected more than 0)"
+        )
     real, blur = Residual(lr - gain * mean - offset), _blur(slow, lr, scale)
     sampled = np.stack([blur_and_sample(section, scale, blur) for section in slow])
     parameters = {
@@ -106,7 +108,7 @@ def _registered(slow: np.ndarray, fast: np.ndarray, scale: int) -> tuple[np.ndar
     moved = fast
     if y or x:
         moved = np.stack([shifted(section, (y, x), order=1, mode="nearest") for section in fast])
-    margin = int(np.ceil(max(abs(y), abs(x)))) * step  # HR pixels that have nothing beside them
+    margin = int(np.ceil(max(abs(y), abs(x)))) * step  # HR pixels without a counterpart
     first = -(-margin // scale) * scale
     border = first // step
     height, width = ((size - 2 * border) * step // scale for size in fast.shape[1:])

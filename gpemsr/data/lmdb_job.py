@@ -239,14 +239,14 @@ def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int
     result: dict[str | None, list[int]] = {}
     for name, (first, last) in splits.items():
         if not z[0] <= first <= last < z[1]:
-            raise InputError(f"split {name}={first}-{last}: sections {z[0]}-{z[1] - 1} are there")
+            raise InputError(f"split {name}={first}-{last}: expected sections within {z[0]}-{z[1] - 1}")
         for number in range(first, last + 1):
             if number in taken:
                 raise InputError(f"split {name}: section {number} is in split {taken[number]} too")
             taken[number] = name
         result[name] = [number for number in numbers if first <= number <= last]
         if not result[name]:
-            raise InputError(f"split {name}={first}-{last} holds none of the sections taken")
+            raise InputError(f"split {name}={first}-{last} contains none of the chosen sections")
     return result
 
 
@@ -255,7 +255,7 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
     if job.overwrite:
         raise InputError("--append and --overwrite exclude each other")
     if not path.is_dir():
-        raise InputError(f"{path}: is not there, so nothing can be appended; without --append it is made")
+        raise InputError(f"{path}: does not exist, so nothing can be appended; without --append it is made")
     metadata, wanted = open_section_store(path, "lmdb").metadata, describe_lmdb(job, split, scale)
     recorded = metadata.get("degradation")
     if recorded and not job.lr and recorded.get("kind") == job.degradation:  # parameters that it may be older than
@@ -264,4 +264,4 @@ def _check_append(job: LmdbJob, split: str | None, scale: int) -> None:
         if metadata.get(key) != wanted[key]:
             raise InputError(f"{path}: {key} is {metadata.get(key)}, so a volume with {wanted[key]} is not appended")
     if job.volume in metadata["volumes"]:
-        raise InputError(f"{path}: holds volume {job.volume} already; choose another --volume")
+        raise InputError(f"{path}: already holds volume {job.volume}; choose another --volume")

@@ -14,7 +14,7 @@ from gpemsr.data.volumes.volume import Volume
 from gpemsr.errors import InputError
 
 MOST = 0.5  # LR pixels that a section may be shifted
-ALIKE = 0.3  # correlation from which on a shift can be told
+ALIKE = 0.3  # correlation above which a shift can be measured
 FINENESS = 20  # parts of an LR pixel that shifts are measured in
 SAME = 0.01  # relative difference of voxel sizes
 NAMED = 10  # sections in an error
@@ -132,7 +132,7 @@ def pair_scale(hr: Volume, lr: Volume) -> int:
     """
     both = f"HR {hr.shape}, LR {lr.shape} voxels"
     if hr.shape[0] != lr.shape[0]:
-        raise InputError(f"{lr.source}: {both}; expected as many sections")
+        raise InputError(f"{lr.source}: {both}; expected the same number of sections")
     scale = hr.shape[1] // lr.shape[1]
     if scale < 2 or hr.shape[1:] != (scale * lr.shape[1], scale * lr.shape[2]):
         raise InputError(f"{lr.source}: {both}; expected HR = r x LR along y and x, r a whole number of 2 or more")

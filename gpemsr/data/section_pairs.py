@@ -43,7 +43,7 @@ class SectionPairs:
 
     Raises:
         InputError: a store is absent, the two do not hold the same sections with HR = scale x LR sizes,
-            sections are smaller than the crop, or shifts are wanted of LR sections of unknown making.
+            sections are smaller than the crop, or LR sections, of unknown making, are to be shifted.
     """
 
     def __init__(self, options: PairOptions, gt_size: int | None = None, shifts: bool = False) -> None:

@@ -102,7 +102,7 @@ class SectionWindowTestDataset(Dataset):
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
-        """Conditions across keys. Raises ValueError("key=value: what fits")."""
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_pair(opt)
         check_num_frame(opt)
 

@@ -52,7 +52,7 @@ def survey(volume: Volume, numbers: Sequence[int], y: slice, x: slice, progress:
     if found.absent and volume.on_missing == "refuse":
         raise absent_error(volume.source, found.absent)
     if found.low > found.high:
-        raise InputError(f"{volume.source}: none of the sections taken is there")
+        raise InputError(f"{volume.source}: none of the chosen sections exists")
     return found
 
 

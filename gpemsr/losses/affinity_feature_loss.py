@@ -60,7 +60,7 @@ def _options(weights: str) -> dict:
     except InputError as error:
         raise ValueError(f"weights={weights}: {str(error).removeprefix(f'{weights}: ')}") from None
     if options is None:
-        raise ValueError(f"weights={weights}: does not say what network it is of")
+        raise ValueError(f"weights={weights}: does not say which network it is for")
     if options["type"] not in NETWORKS:
         raise ValueError(f"weights={weights}: of {options['type']}; expected those of {' or '.join(NETWORKS)}")
     return options

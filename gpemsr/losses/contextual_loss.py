@@ -161,7 +161,7 @@ class ContextualLoss(nn.Module):
 
     @classmethod
     def check_options(cls, features: str = "vgg19", band_width: float = 0.5, **_) -> None:
-        """Raise ValueError naming the option that does not fit."""
+        """Raise ValueError naming the option that is not valid."""
         if features not in ("vgg19", "vqgan"):
             raise ValueError(f"features={features}: vgg19 or vqgan")
         if band_width <= 0:

@@ -26,7 +26,7 @@ def scored(results: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor]
 
 
 def left_out_text(name: str, sections: Sequence[str], count: int) -> str:
-    """What tells of the sections left out, of ``count``."""
+    """A line on the sections left out, of ``count``."""
     listed = ", ".join(sections[:10]) + (" ..." if len(sections) > 10 else "")
     return f"{name}: {len(sections)} of {count} HR sections are blank and left out of the scores: {listed}"
 

@@ -65,15 +65,15 @@ class AffinityModel(StageModel):
         for name, dataset in opt["datasets"].items():
             size = dataset.get("crop_size")
             if name == "train" and size is None:
-                raise ValueError("datasets.train.crop_size=null: z, y, x of the crops")
+                raise ValueError("datasets.train.crop_size=null: expected z, y, x of the crops")
             if name != "train" and size is not None:
-                raise ValueError(f"datasets.{name}.crop_size={size}: null, whole volumes are segmented")
+                raise ValueError(f"datasets.{name}.crop_size={size}: expected null, whole volumes are segmented")
             if name != "train":
                 cls._check_labels(opt, name)
         if opt.get("val"):
             thresholds = opt["val"].get("thresholds", [])
             if list(thresholds) != sorted(thresholds):
-                raise ValueError(f"val.thresholds={thresholds}: increasing ones")
+                raise ValueError(f"val.thresholds={thresholds}: expected increasing ones")
             if any(name != "train" for name in opt["datasets"]):
                 try:
                     require("waterz", "cc3d")
@@ -85,9 +85,11 @@ class AffinityModel(StageModel):
         """Where membranes are labelled, nothing is known across sections."""
         trained, labels = ((opt["datasets"].get(n) or {}).get("labels", "neurons") for n in ("train", name))
         if trained == "membranes" != labels:
-            raise ValueError(f"datasets.{name}.labels={labels}: membranes, as datasets.train has")
+            raise ValueError(f"datasets.{name}.labels={labels}: expected membranes, as datasets.train has")
         if labels == "membranes" and (opt.get("val") or {}).get("fragments") == "3d":
-            raise ValueError(f"val.fragments=3d: 2d, as datasets.{name}.labels=membranes are of single sections")
+            raise ValueError(
+                f"val.fragments=3d: expected 2d, as datasets.{name}.labels=membranes are of single sections"
+            )
 
     def init_training_settings(self) -> None:
         """Build the loss, the optimiser and the schedulers."""

@@ -91,9 +91,9 @@ class BaselineStackModel(SectionValidation, VideoRecurrentModel):
         if opt.get("train"):
             raise ValueError("model_type=BaselineStackModel: it tests; train with BaselineModel")
         if not opt["network_g"].get("whole_stack"):
-            raise ValueError("network_g.whole_stack=false: true, since every section of a stack is scored")
+            raise ValueError("network_g.whole_stack=false: expected true, since every section of a stack is scored")
         if (opt.get("val") or {}).get("center_frame_only"):
-            raise ValueError("val.center_frame_only=true: false, since every section of a stack is scored")
+            raise ValueError("val.center_frame_only=true: expected false, since every section of a stack is scored")
         StageModel.check_targets(opt)
         StageModel.check_tested(opt)
 

@@ -70,7 +70,9 @@ class GPEMSRModel(StageModel, SectionValidation):
         for name, dataset in opt["datasets"].items():
             frames = dataset.get("num_frame", 5)
             if frames != net.get("num_frame", 5):
-                raise ValueError(f"datasets.{name}.num_frame={frames}: network_g.num_frame={net.get('num_frame', 5)}")
+                raise ValueError(
+                    f"datasets.{name}.num_frame={frames}: expected network_g.num_frame={net.get('num_frame', 5)}"
+                )
         cls.check_targets(opt)
         contextual = train.get("contextual_opt") or {}
         if contextual.get("features") == "vqgan" and net.get("perceptual", "vgg19") != "vqgan":

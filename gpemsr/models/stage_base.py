@@ -53,7 +53,7 @@ class StageModel(PortableModel, SRModel):
         """Raise ValueError unless a training names the result of the stage before it, or a checkpoint of its own."""
         path = opt["path"]
         if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
-            raise ValueError(f"path.pretrain_prior=null: the checkpoint of stage {stage} (net_g_*.pth)")
+            raise ValueError(f"path.pretrain_prior=null: expected the checkpoint of stage {stage} (net_g_*.pth)")
 
     @staticmethod
     def check_tested(opt: Mapping) -> None:
@@ -68,9 +68,13 @@ class StageModel(PortableModel, SRModel):
             if dataset.get("dataroot_gt") is not None:
                 continue
             if opt.get("train") and not name.startswith("test"):
-                raise ValueError(f"datasets.{name}.dataroot_gt=null: the HR sections that results are compared with")
+                raise ValueError(
+                    f"datasets.{name}.dataroot_gt=null: expected the HR sections that results are compared with"
+                )
             if not (opt.get("val") or {}).get("save_img"):
-                raise ValueError(f"val.save_img=false: true, since datasets.{name} has no HR sections to score with")
+                raise ValueError(
+                    f"val.save_img=false: expected true, since datasets.{name} has no HR sections to score with"
+                )
 
     def load_network(
         self, net: torch.nn.Module, load_path: str, strict: bool = True, param_key: str = "params"

@@ -24,7 +24,7 @@ class OptionLoader(yaml.SafeLoader):
         names = [self.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for index, name in enumerate(names):
             if isinstance(name, list | dict):
-                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is no text", node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is not text", node.start_mark)
             if name in names[:index]:
                 raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is given twice", node.start_mark)
         self.flatten_mapping(node)
@@ -176,5 +176,5 @@ def _read_value(entry: str, text: str) -> Any:
         return _load(text)
     except (yaml.YAMLError, ValueError):
         raise InputError(
-            f"--force_yml {entry}: {text!r} is no plain value; a number, text or [list] is expected"
+            f"--force_yml {entry}: {text!r} is not a plain value; a number, text or [list] is expected"
         ) from None

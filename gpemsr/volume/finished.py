@@ -18,7 +18,9 @@ def stored_note(path: Path) -> dict[str, Any]:
             raise ValueError(note["content"])
         return note
     except Exception:  # any file may be there, and each library raises its own
-        raise InputError(f"{path} exists and is no volume of gpemsr-upscale; expected the name of a new one") from None
+        raise InputError(
+            f"{path} exists and is not a volume of gpemsr-upscale; expected the name of a new one"
+        ) from None
 
 
 def _read_note(path: Path) -> dict[str, Any]:

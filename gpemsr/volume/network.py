@@ -51,7 +51,7 @@ def _saved_with(weights: str) -> Mapping[str, Any]:
     state = load_authors_file(weights, "params_ema")
     if recognise(state) is None:
         expected = "the option file of its training is expected (-opt)"
-        raise InputError(f"{weights}: does not say what network it is of; {expected}")
+        raise InputError(f"{weights}: does not say which network it is for; {expected}")
     return compare(state).options
 
 

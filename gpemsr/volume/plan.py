@@ -1,4 +1,4 @@
-"""What could change the bytes of a super-resolved volume, fixed once and stored beside it."""
+"""What could change the bytes of a super-resolved volume, fixed once and stored next to it."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Needs:
                 f"{size_text(self.disk)} on disk with all else, {self.files} files",
                 f"plan:   {how}; blocks of {plan.depth} sections: {len(plan.wanted)}"
                 + (f", {skipped} without tissue" if skipped else ""),
-                f"memory: about {size_text(self.memory)} besides the program; time: about {time_text(self.seconds)}",
+                f"memory: about {size_text(self.memory)} on top of the program; time: about {time_text(self.seconds)}",
             ]
         )
 

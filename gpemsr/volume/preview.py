@@ -17,7 +17,7 @@ LARGEST = 1024  # HR pixels
 
 
 def write_preview(run: Run, path: Path) -> None:
-    """The middle of the middle section: LR, its pixels enlarged, beside the result. Writes nothing else.
+    """The middle of the middle section: LR, its pixels enlarged, next to the result. Writes nothing else.
 
     Raises:
         InputError: it cannot be written.

@@ -31,7 +31,7 @@ Task = tuple[int, int]  # level of the pyramid, number of the block (level 0) or
 
 
 class Run:
-    """A folder ``<output>.run`` beside the output: ``plan.json``, ``image.zarr``, and a marker for each task done.
+    """A folder ``<output>.run`` next to the output: ``plan.json``, ``image.zarr``, and a marker for each task done.
 
     Args:
         job: what to do.
@@ -120,7 +120,9 @@ class Run:
                 return result
             except torch.OutOfMemoryError:
                 if self.batch == 1:
-                    raise InputError(f"out of memory with one tile of {self.plan.tile}: --tile makes it less") from None
+                    raise InputError(
+                        f"out of memory with one tile of {self.plan.tile}: --tile makes it smaller"
+                    ) from None
                 self.batch //= 2
                 torch.cuda.empty_cache()
                 log.info("out of memory: %d tiles go through the network together from now on", self.batch)

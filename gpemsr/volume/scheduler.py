@@ -51,7 +51,7 @@ class Scheduler:
             self._client = self._stack.enter_context(distributed.Client(cluster, timeout="20s"))
         except OSError as error:
             self._stack.close()
-            raise InputError(f"--scheduler {address}: nobody answers ({one_line(error)[:120]})") from None
+            raise InputError(f"--scheduler {address}: no answer ({one_line(error)[:120]})") from None
 
     def _local(self, count: int) -> Any:
         gpus = torch.cuda.device_count()

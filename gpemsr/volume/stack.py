@@ -123,7 +123,7 @@ def sample(volume: Volume, count: int = 3) -> list[np.ndarray]:
 
 
 def fingerprint(volume: Volume) -> str:
-    """SHA-256 of shape, data type and :func:`sample`: tells one volume from another, soon."""
+    """SHA-256 of shape, data type and :func:`sample`: tells volumes apart, without reading all of them."""
     digest = hashlib.sha256(f"{volume.shape} {volume.dtype}".encode())
     for part in sample(volume):
         digest.update(part.tobytes())

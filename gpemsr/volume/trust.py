@@ -1,4 +1,4 @@
-"""Where not to believe a super-resolved volume: layers at LR resolution beside the image."""
+"""Where not to believe a super-resolved volume: layers at LR resolution, stored with the image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MEANING = {
     "disagreement": "mean absolute difference from the section super-resolved turned by 180 degrees; grey levels",
     "expected_error": "root mean square error to expect of the image; grey levels",
 }
-CUES = ("brightness", "gradient", "change")  # what a calibration looks at besides; not written
+CUES = ("brightness", "gradient", "change")  # what a calibration also looks at; not written
 RANKING = ("expected_error", "disagreement", "entropy", "residual")  # the first of these says what to trust least
 WINDOW = 16  # LR pixels
 MOST = 6  # windows

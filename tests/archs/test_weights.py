@@ -46,5 +46,5 @@ def test_a_failed_download_says_what_fits_instead(cache, monkeypatch, error):
     with pytest.raises(ValueError) as refused:
         fetch(VGG19)
     text = str(refused.value)
-    assert text.startswith(f"vgg_weights=download: {VGG19.url} cannot be had (")
-    assert text.endswith("the path of torchvision's VGG19, or perceptual: vqgan fits")
+    assert text.startswith(f"vgg_weights=download: {VGG19.url} cannot be downloaded (")
+    assert text.endswith("expected the path of torchvision's VGG19, or perceptual: vqgan")

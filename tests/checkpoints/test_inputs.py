@@ -60,14 +60,14 @@ def test_a_codebook_of_another_size_than_stage_ones(folder, capsys):
 
 def test_a_checkpoint_of_another_stage(folder, capsys):
     torch.save({"params": tiny_network(2).state_dict()}, folder / "stage1.pth")
-    assert "no weights of this LatentIndexer, at vqgan" in refused(2, folder, capsys)
+    assert "not the weights of this LatentIndexer, at vqgan" in refused(2, folder, capsys)
 
 
 def test_weights_of_a_wider_network(folder, capsys):
     net = tiny_network(3, num_feat=16)
     torch.save({"params": net.state_dict()}, folder / "wide.pth")
     line = refused(3, folder, capsys, "path:pretrain_network_g=wide.pth", "path:pretrain_prior=null")
-    assert "path.pretrain_network_g=wide.pth: no weights of this GPEMSR" in line
+    assert "path.pretrain_network_g=wide.pth: not the weights of this GPEMSR" in line
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

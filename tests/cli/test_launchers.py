@@ -107,7 +107,7 @@ def test_an_option_error_is_one_line_and_exit_code_2_before_anything_is_written(
 def test_check_only_checks(workdir, capsys):
     file = write_options(workdir, tiny_options(workdir))
     assert gpemsr.cli.train.main(["-opt", str(file), "--check"]) == 0
-    assert capsys.readouterr().out.endswith("no mistake found\n")
+    assert capsys.readouterr().out.endswith("no errors found\n")
     assert not (workdir / "experiments").exists()
 
 

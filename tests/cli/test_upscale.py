@@ -78,7 +78,7 @@ def test_weights_for_another_scale_are_one_line_and_exit_code_2(run, tmp_path):
     (tmp_path / "x16.yml").write_text(json.dumps({"network_g": {"type": name, **options, "scale": 16}}))
     before = sorted(tmp_path.rglob("*"))
     code, _, err = run("--weights", "x8.pth", "-opt", "x16.yml")
-    assert code == 2 and err.count("\n") == 1 and "x8.pth: no weights of this GPEMSR" in err
+    assert code == 2 and err.count("\n") == 1 and "x8.pth: not the weights of this GPEMSR" in err
     assert sorted(tmp_path.rglob("*")) == before
 
 

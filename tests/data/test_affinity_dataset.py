@@ -155,7 +155,7 @@ def test_grey_values_change_but_not_affinities(files):
         ({"dataroot_ids": ["a", "b"]}, "dataroot_ids"),
         ({"background": "other"}, "background"),
         ({"labels": "other"}, "labels"),
-        ({"labels": "membranes", "background": "ignore"}, "background=ignore: boundary, as labels=membranes"),
+        ({"labels": "membranes", "background": "ignore"}, "background=ignore: expected boundary, as labels=membranes"),
     ],
 )
 def test_a_wrong_option_is_named(files, changes, message):

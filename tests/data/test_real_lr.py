@@ -113,7 +113,7 @@ def test_a_section_that_lies_elsewhere_is_refused_or_left_out(files, capsys, shi
 @pytest.mark.parametrize(
     ("lr", "sizes", "expected"),
     [
-        ((2, 24, 32), (None, None), "expected as many sections"),
+        ((2, 24, 32), (None, None), "expected the same number of sections"),
         ((3, 24, 31), (None, None), "expected HR = r x LR"),
         ((3, 192, 256), (None, None), "expected HR = r x LR"),
         ((3, 24, 32), ((40, 4, 4), (40, 16, 16)), "voxels of 40 x 16 x 16 nm; expected 8 times HR's, 40 x 4 x 4 nm"),

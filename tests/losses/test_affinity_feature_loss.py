@@ -47,7 +47,7 @@ def test_options_can_be_checked_with_it_before_the_log_file_is_open(tmp_path, mo
     ("options", "message"),
     [
         ({"type": "PatchDiscriminator"}, "of PatchDiscriminator; expected those of SuperhumanUNet or MALAUNet"),
-        (None, "does not say what network it is of"),
+        (None, "does not say which network it is for"),
     ],
 )
 def test_weights_of_another_network_are_refused(tmp_path, options, message):

@@ -323,8 +323,8 @@ def test_a_resumed_run_does_not_start_from_it_again(stage, without_prior):
     [
         ({"network_g": {"type": "GPEMSRWithout", "without": "mask"}}, "only with network_g.type: GPEMSR"),
         ({"path": {"pretrain_network_g": __file__}}, "not with path.pretrain_network_g"),
-        ({"path": {"pretrain_prior": None}}, "path.pretrain_prior=null: the checkpoint of stage II"),
-        ({"network_g": {"num_reconstruct_block": 3}}, "no weights of this GPEMSRWithout"),
+        ({"path": {"pretrain_prior": None}}, "path.pretrain_prior=null: expected the checkpoint of stage II"),
+        ({"network_g": {"num_reconstruct_block": 3}}, "not the weights of this GPEMSRWithout"),
     ],
 )
 def test_a_network_without_prior_that_does_not_fit_is_refused(stage, without_prior, changes, message):
@@ -349,8 +349,8 @@ def test_a_training_that_validates_without_hr_sections_is_refused(stage):
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("path", "pretrain_prior", None, "path.pretrain_prior=null: the checkpoint of stage II (net_g_*.pth)"),
-        ("network_g", "num_frame", 5, "datasets.train.num_frame=3: network_g.num_frame=5"),
+        ("path", "pretrain_prior", None, "path.pretrain_prior=null: expected the checkpoint of stage II (net_g_*.pth)"),
+        ("network_g", "num_frame", 5, "datasets.train.num_frame=3: expected network_g.num_frame=5"),
         (
             "network_g",
             "perceptual",

@@ -115,7 +115,7 @@ def test_the_result_of_stage_one_is_needed(stage):
     stage.options["path"]["pretrain_prior"] = None
     with pytest.raises(InputError) as refused:
         check_options(stage.options, "my.yml", True)
-    assert str(refused.value) == "my.yml: path.pretrain_prior=null: the checkpoint of stage I (net_g_*.pth)"
+    assert str(refused.value) == "my.yml: path.pretrain_prior=null: expected the checkpoint of stage I (net_g_*.pth)"
 
 
 def test_a_test_or_a_checkpoint_of_its_own_needs_no_prior(stage):

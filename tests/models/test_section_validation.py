@@ -127,7 +127,7 @@ def test_nothing_to_score_and_nothing_to_save_is_refused(tested, capsys):
 
     with pytest.raises(AssertionError):
         tested(change)
-    expected = "t.yml: val.save_img=false: true, since datasets.test has no HR sections to score with"
+    expected = "t.yml: val.save_img=false: expected true, since datasets.test has no HR sections to score with"
     assert capsys.readouterr().err == f"error: {expected}\n"
 
 

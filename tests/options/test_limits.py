@@ -59,8 +59,8 @@ def test_what_the_loop_reads_is_needed(options, key):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("{[1]: 2}", "key [1] is no text"),
-        ("? {a: 1}\n: 2", "is no text"),
+        ("{[1]: 2}", "key [1] is not text"),
+        ("? {a: 1}\n: 2", "is not text"),
         ("a: &a {b: *a}", "found unconstructable recursive node"),
         ("a: &a [*a]", "found unconstructable recursive node"),
         ("a: " + 3000 * "[", "nested without end"),

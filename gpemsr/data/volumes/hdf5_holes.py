@@ -99,7 +99,7 @@ class Holes:
                 inner = opened[source.dataset]
                 selection = _spans(source.space, inner.shape)
                 if selection is None:
-                    raise OSError("its part is no regular grid")
+                    raise OSError("its part is not a regular grid")
                 if not all(span[-1] < size for span, size in zip(selection, inner.shape, strict=True)):
                     raise OSError(f"of shape {inner.shape}, less than is mapped")
                 return self._through(inner, source, selection, axis)
@@ -178,7 +178,7 @@ def _covers(boxes: Sequence[Box], whole: Box) -> bool:
 
 
 def _external(array: Any, axis: int) -> dict[int, str]:
-    """Indices whose bytes lie past the end of a raw file beside an HDF5 file; HDF5 reads these as 0."""
+    """Indices whose bytes lie past the end of an external raw file; HDF5 reads these as 0."""
     own = Path(array.file.filename).absolute().parent
     prefix = os.environ.get("HDF5_EXTFILE_PREFIX", "").replace("${ORIGIN}", str(own))
     step = math.prod(array.shape[axis + 1 :]) * array.dtype.itemsize

@@ -19,7 +19,7 @@ _IMOD_STAMP = 1146047817
 
 
 class MrcVolume(ArrayVolume):
-    """An MRC file; its header tells the order of the axes and the cell, from which the voxel size follows."""
+    """An MRC file; its header has the order of the axes and the cell, from which the voxel size follows."""
 
     def __init__(self, path: Path, opening: Opening):
         import mrcfile

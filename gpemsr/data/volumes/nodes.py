@@ -26,7 +26,7 @@ class Node:
     Attributes:
         name: its path in the store.
         driver: ``zarr``, ``zarr3`` or ``n5``.
-        attributes: what its metadata file holds besides the layout.
+        attributes: what its metadata file holds apart from the layout.
         shape: of an array; None for a group.
         names: of an array's axes, as far as they are named.
     """

@@ -58,7 +58,7 @@ def numbered_images(folder: Path) -> dict[int, Path]:
     for path in files:
         number = int(parts[path][place])
         if number in numbers:
-            raise InputError(f"{path}: section {number} is there twice, also as {numbers[number].name}")
+            raise InputError(f"{path}: section {number} appears twice, also as {numbers[number].name}")
         numbers[number] = path
     ascending = sorted(numbers)
     steps = {after - before for before, after in itertools.pairwise(ascending)}

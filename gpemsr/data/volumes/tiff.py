@@ -92,7 +92,7 @@ class TiffVolume(Volume):
             with _open_file(pages[place]) as page:
                 page = self._page(page)
             if page.photometric in COLOUR:
-                raise InputError(f"{self._path}: section {index} is of colour ({page.photometric.name}); expected grey")
+                raise InputError(f"{self._path}: section {index} is in colour ({page.photometric.name}); expected grey")
             if page.samplesperpixel != 1 or page.shape != first.shape or page.dtype != first.dtype:
                 was, now = (f"{_by(p.shape)} {p.dtype}" for p in (first, page))
                 raise InputError(f"{self._path}: section {index} is {now}, the first one is {was}")

@@ -145,7 +145,7 @@ class Volume(ABC):
         if found.shape != (y.stop - y.start, x.stop - x.start):
             raise InputError(f"{self.source}: section {number} is {found.shape}, expected {self.shape[1:]}")
         if found.dtype.kind == "f" and not np.isfinite(found).all():
-            raise InputError(f"{self.source}: section {number} has voxels that are no finite numbers")
+            raise InputError(f"{self.source}: section {number} has voxels that are not finite numbers")
         if whole and found.size > 1 and not self._is_sparse and found.min() == found.max():
             raise absent_error(self.source, {number: f"all {found.flat[0]}"})
         return found
@@ -172,7 +172,7 @@ class Volume(ABC):
 
 
 def absent_error(source: object, absent: Mapping[int, str]) -> AbsentError:
-    """What tells of sections that are not there."""
+    """The error that sections are missing."""
     numbers = sorted(absent)
     listed = ", ".join(str(number) for number in numbers[:10]) + (f" ... ({len(numbers)})" if len(numbers) > 10 else "")
     sections = f"section {listed} is" if len(numbers) == 1 else f"sections {listed} are"
