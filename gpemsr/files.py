@@ -50,7 +50,7 @@ def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
     holds it.
 
     Raises:
-        InputError: another one is at it, or the folder cannot be written.
+        InputError: another process has it, or the folder cannot be written.
     """
     lock = path.with_name(f".{path.name}.lock").absolute()
     refused = f"{path}: another process {doing}{{}}; start again when that has ended"

@@ -39,7 +39,7 @@ def start_weights(net: Any, own_start: tuple[str, ...]) -> None:
 
     Args:
         net: :class:`~gpemsr.archs.gpemsr_arch.GPEMSR`.
-        own_start: prefixes of the modules that have a start of their own.
+        own_start: prefixes of the modules that have their own start.
     """
     kept = {id(m) for block in net.modules() if isinstance(block, ResidualBlockNoBN) for m in block.modules()}
     for name, module in net.named_modules():

@@ -39,7 +39,7 @@ class MALAUNet(OptionChecked, nn.Module):
         self.pool = nn.MaxPool3d(POOL, POOL)
         self.up = nn.ModuleList(
             nn.Sequential(
-                nn.ConvTranspose3d(below, below, POOL, POOL, groups=below, bias=False),  # each feature by itself
+                nn.ConvTranspose3d(below, below, POOL, POOL, groups=below, bias=False),  # each feature separately
                 nn.Conv3d(below, c, 1),
             )
             for c, below in pairwise(widths)

@@ -94,7 +94,7 @@ class Benchmark:
         return errors
 
     def _run_row(self, row: dict[str, Any], method: Method | None) -> str | None:
-        """Run a row in a process of its own unless it is finished; its error, if it has one."""
+        """Run a row in a separate process unless it is finished; its error, if it has one."""
         file = self.out / "rows" / slug(row["name"]) / "row.json"
         files = [method.options, *method.trainings, *([method.weights] if method.weights else [])] if method else []
         hashes = {file: hash_of(file) for file in files}  # now: a training may have changed them

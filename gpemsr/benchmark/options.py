@@ -106,7 +106,7 @@ def read_benchmark(path: str | Path) -> BenchmarkOptions:
 
 
 def _check_names(names: list[str], place: Place, reserved: str = "") -> None:
-    """Check that names give folders of their own, other than ``reserved``."""
+    """Check that names give different folders, other than ``reserved``."""
     slugs = [slug(name) for name in names]
     if len(set(slugs)) < len(slugs) or reserved in slugs:
         others = f", none of them {reserved!r}" if reserved else ""

@@ -1,4 +1,4 @@
-"""One row of the benchmark, run in a process of its own: sections, scores, cost, segmentation."""
+"""One row of the benchmark, run in a separate process: sections, scores, cost, segmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training: a run of ``gpemsr-train`` as a process of its own, and the CPU time that an iteration takes."""
+"""One training: a run of ``gpemsr-train`` in a separate process, and the CPU time that an iteration takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks to hand on: safetensors files of half precision, with the network's options."""
+"""Networks to share: safetensors files of half precision, with the network's options."""
 
 from __future__ import annotations
 

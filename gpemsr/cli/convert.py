@@ -1,4 +1,4 @@
-"""``gpemsr-convert``: the authors' released weights as ours, and back; ours in half precision, to hand on."""
+"""``gpemsr-convert``: the authors' released weights as ours, and back; ours in half precision, to share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLES = """examples:
   back to the authors' names; a checkpoint that does not record its network needs the option file of its training:
     gpemsr-convert gpemsr_x8.pth --to-authors --out stage3_x8.pth
     gpemsr-convert net_g_latest.pth --to-authors --options options/stage3_x8.yml --out stage3_x8.pth
-  a checkpoint of a training in half precision, to hand on:
+  a checkpoint of a training in half precision, to share:
     gpemsr-convert net_g_latest.pth --param-key params_ema --out gpemsr_x8.safetensors
   between a faithful network and a sharp one that was trained on from it, a third of the way:
     gpemsr-convert faithful.pth --blend sharp.pth 0.33 --out between.pth

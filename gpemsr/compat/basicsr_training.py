@@ -67,7 +67,7 @@ def train_on(
 
 
 def report_prefetch_errors() -> None:
-    """Let an error in the thread of ``prefetch_mode: cpu`` reach the loop, which would wait for ever otherwise."""
+    """Let an error in the thread of ``prefetch_mode: cpu`` reach the loop, which would wait forever otherwise."""
     from basicsr.data.prefetch_dataloader import PrefetchGenerator
 
     def make_run(original: Callable) -> Callable:

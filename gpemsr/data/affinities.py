@@ -37,7 +37,7 @@ def affinity_mask(ids: np.ndarray, ignore_zero: bool, across_sections: bool = Tr
 
 
 def section_regions(image: np.ndarray) -> np.ndarray:
-    """Regions that membranes enclose, each section by itself.
+    """Regions that membranes enclose, in each section separately.
 
     Args:
         image: (z, y, x), whole numbers, 0 = membrane: an image of membranes, or ids. Pixels of one value that touch

@@ -125,7 +125,7 @@ def _averaged(sections: np.ndarray, scale: int) -> np.ndarray:
 
 
 def _blur(slow: np.ndarray, lr: np.ndarray, scale: int) -> float:
-    """The beam that makes the LR sections likest."""
+    """The beam whose LR sections are the most similar."""
 
     def unlike(blur: float) -> float:
         made = np.stack([blur_and_sample(section, scale, blur) for section in slow])

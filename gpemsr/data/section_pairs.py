@@ -33,7 +33,7 @@ class SectionPairs:
     Args:
         options: where LR and HR come from, and the scale; without ``dataroot_gt`` there is LR alone.
         gt_size: the crop that the sections must hold, in HR pixels; None for whole sections.
-        shifts: rectangles may lie between LR pixels; LR is made anew there.
+        shifts: rectangles may lie between LR pixels; LR is made again there.
 
     Attributes:
         scale: HR pixels per LR pixel, along y and x.

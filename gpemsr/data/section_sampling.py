@@ -30,7 +30,7 @@ class WorkerRandom:
 
     Where items have their own seeds (:class:`~gpemsr.data.training_stream.SeededItems`) this is the module ``random``.
     Elsewhere BasicSR's ``worker_init_fn`` seeds ``random`` of a new worker with the same number in each epoch, which
-    would repeat the crops of the first epoch forever. So a worker draws from a generator of its own, with
+    would repeat the crops of the first epoch forever. So a worker draws from its own generator, with
     the seed that the DataLoader draws from torch's generator at the start of an epoch. Outside a worker this
     is the module ``random``, which BasicSR seeds once per process.
     """

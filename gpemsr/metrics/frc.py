@@ -18,7 +18,7 @@ class RingCorrelation:
 
     Attributes:
         frequency: (k,) cycles per nm (per pixel where ``pixel_size`` is 1), increasing; from one cycle over the shorter
-            side of the sections, in steps of as much, up to the Nyquist limit.
+            side of the sections, in equal steps, up to the Nyquist limit.
         correlation: (k,) in [-1, 1]; 0 where one of the sections has nothing at that frequency.
         pixel_size: nm.
     """

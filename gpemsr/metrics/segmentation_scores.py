@@ -33,7 +33,7 @@ def score_segmentation(ids: np.ndarray, labels: np.ndarray, by_section: bool = F
     Args:
         ids: (z, y, x), ground truth; 0 = boundary.
         labels: (z, y, x).
-        by_section: score each section by itself, the mean of those that have ids other than 0.
+        by_section: score each section separately, the mean of those that have ids other than 0.
     """
     parts = zip(ids, labels, strict=True) if by_section else [(ids, labels)]
     scores = [_score(true, found) for true, found in parts if true.any()]

@@ -135,7 +135,7 @@ class GPEMSRModel(StageModel, SectionValidation):
         self.start_watch = StartWatch(self.opt["train"]["total_iter"])
 
     def trainable_parameters(self) -> list:
-        """Two groups: offsets and masks of deformable convolutions have a learning rate of their own."""
+        """Two groups: offsets and masks of deformable convolutions have their own learning rate."""
         return parameter_groups(self.net_g, self.opt["train"], 0.1)
 
     def watch_attention(self, gate: nn.Module, args: tuple, weights: torch.Tensor) -> None:

@@ -118,7 +118,7 @@ class SectionValidation(VideoBaseModel):
             Image.fromarray(pixels).save(file, compress_level=1, dpi=dpi)
 
     def save_record(self, dataset: SectionWindowTestDataset) -> None:
-        """Write what the pictures are, with voxel sizes, so that their folder is a data set of its own."""
+        """Write what the pictures are, with voxel sizes, so that their folder is a data set."""
         folder = Path(self.opt["path"]["visualization"]) / dataset.opt["name"]
         volumes = {volume: stack.result_entry() for volume, stack in dataset.stacks.items()}
         with replaced(folder / "volume.json") as file:

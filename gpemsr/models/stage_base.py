@@ -50,7 +50,7 @@ class StageModel(PortableModel, SRModel):
 
     @staticmethod
     def check_prior(opt: Mapping, stage: str) -> None:
-        """Raise ValueError unless a training names the result of the stage before it, or a checkpoint of its own."""
+        """Raise ValueError unless a training names the result of the stage before it, or its own checkpoint."""
         path = opt["path"]
         if opt.get("train") and not any(path.get(key) for key in ("pretrain_prior", "pretrain_network_g")):
             raise ValueError(f"path.pretrain_prior=null: expected the checkpoint of stage {stage} (net_g_*.pth)")

@@ -56,7 +56,7 @@ class Agglomeration:
     Attributes:
         thresholds: see :func:`agglomerate`.
         kind, seed_distance: see :func:`make_fragments`.
-        by_section: each section by itself: affinities along z count as 0, nothing is merged across sections.
+        by_section: each section separately: affinities along z count as 0, nothing is merged across sections.
     """
 
     thresholds: Sequence[float] = THRESHOLDS
@@ -66,7 +66,7 @@ class Agglomeration:
 
     def __post_init__(self) -> None:
         if self.by_section and self.kind != "2d":
-            raise ValueError(f"kind={self.kind}: expected 2d, as each section is segmented by itself")
+            raise ValueError(f"kind={self.kind}: expected 2d, as each section is segmented separately")
 
     def segment(self, affinities: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
         """Segmentations that affinities (3, z, y, x) in [0, 1] give.

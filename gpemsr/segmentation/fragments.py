@@ -26,7 +26,7 @@ def make_fragments(
 
     Args:
         affinities: (3, z, y, x) in [0, 1], to the voxel before along z, y, x.
-        kind: ``2d``, each section by itself, as anisotropic stacks need it, or ``3d``.
+        kind: ``2d``, each section separately, as anisotropic stacks need it, or ``3d``.
         seed_distance: voxels.
 
     Returns:
@@ -91,7 +91,7 @@ def fill_boundary(labels: np.ndarray) -> np.ndarray:
 
 
 def connected_ids(ids: np.ndarray) -> np.ndarray:
-    """Give each connected piece of an instance an id of its own.
+    """Give each connected piece of an instance its own id.
 
     Branches of one neuron that meet outside of the volume cannot be known to belong together from within it.
 

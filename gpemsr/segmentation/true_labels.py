@@ -33,8 +33,8 @@ def read_labels(
         by_section: whether each section's regions are labelled independently, as for membranes.
 
     Returns:
-        (z, y, x), 0 = boundary: neurons, each connected piece by itself, or the regions of each section. A section that
-        was missing has the labels of the section that replaces it.
+        (z, y, x), 0 = boundary: neurons, each connected piece separately, or the regions of each section. A section
+        that was missing has the labels of the section that replaces it.
 
     Raises:
         InputError: several volumes, sections that the test set or the labels do not have, or labels of another size.

@@ -27,7 +27,7 @@ class Scheduler:
     """What :func:`gpemsr.volume.perform.perform` takes as ``execute``; a context manager.
 
     Args:
-        address: ``local:N`` for N worker processes on this machine, each with a GPU of its own where there are some, or
+        address: ``local:N`` for N worker processes on this machine, each with its own GPU where there are some, or
             ``tcp://host:port`` of a Dask scheduler whose workers see the same files.
         threads: of each worker of ``local:N``; by default the CPUs are shared among them.
 

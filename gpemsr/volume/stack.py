@@ -31,7 +31,7 @@ class LRStack:
 
     Attributes:
         shape: (z, y, x) of the region.
-        torn: rectangles (z, y, x) of which a part is not there, and what is known of it.
+        torn: rectangles (z, y, x) of which a part is not there, and why.
     """
 
     def __init__(

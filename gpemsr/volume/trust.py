@@ -149,7 +149,7 @@ class BlockTrust:
         self._layers = {name: np.zeros(shape, np.float32) for name in names}
 
     def see(self, section: TileSection, turned: TileSection | None) -> None:
-        """Add what is known of a section of a tile."""
+        """Add a section of a tile."""
         plan = self._plan
         found = section_layers(section, turned, list(self._layers), plan.scale, plan.degradation)
         for name, layer in found.items():
@@ -179,7 +179,7 @@ def layer_layout(plan: Plan) -> ImageLayout:
 
 
 def create_layers(image: Path, plan: Plan) -> None:
-    """Make the layers of a plan without voxels, each an image of its own in the folder ``trust`` of ``image``."""
+    """Make the layers of a plan without voxels, each a separate image in the folder ``trust`` of ``image``."""
     import zarr
 
     if plan.trust:

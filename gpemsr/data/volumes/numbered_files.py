@@ -150,10 +150,7 @@ def _tiff(path: Path) -> Volume:
 @contextlib.contextmanager
 def _open(path: Path, content: Path | io.BytesIO) -> Iterator[Image.Image]:
     """The image, not decoded yet; what Pillow raises until the block ends becomes one line."""
-    most, Image.MAX_IMAGE_PIXELS = (
-        Image.MAX_IMAGE_PIXELS,
-        None,
-    )  # montages of sections are larger than what Pillow allows
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # montages are larger than what Pillow allows
     try:
         with Image.open(content) as image:
             if image.mode not in _DTYPES:

@@ -133,14 +133,12 @@ def _ome_geometry(image: dict, level: str, axes: Axes) -> tuple[VoxelSize | None
             elif values.shape == shift.shape:
                 shift = shift + values
     units = [unit_length(axis.get("unit")) if isinstance(axis, dict) else None for axis in named]
-    if len(_transformation(item, "scale") or []) != len(named) or not named:
-        scale = np.full(len(named), np.nan)
-    places = [None if axes.z is None else axes.z, axes.y, axes.x]
-    factors = [None if place is None or not units else units[place] for place in places]
-    found = list(zip(places, factors, strict=True))
-    size = complete([None if factor is None else nanometres(scale[place] * factor, "nm") for place, factor in found])
-    z, y, x = (0.0 if factor is None else float(shift[place] * factor) for place, factor in found)
-    return size, (z, y, x)
+    factors = [None if place is None or not units else units[place] for place in (axes.z, axes.y, axes.x)]
+    sizes: list[float | None] = [None] * 3
+    if len(_transformation(item, "scale") or []) == len(named):
+        sizes = [f and nanometres(scale[place] * f, "nm") for place, f in zip(axes.places, factors, strict=True)]
+    z, y, x = (float(shift[place] * f) if f else 0.0 for place, f in zip(axes.places, factors, strict=True))
+    return complete(sizes), (z, y, x)
 
 
 def _axes(node: Node, opening: Opening, store: Store) -> Axes:

@@ -31,7 +31,7 @@ class TiffVolume(Volume):
     Args:
         path: the file.
         opening: how it is opened.
-        alone: take one page by itself, whatever its metadata say of other files.
+        alone: take one page alone, whatever its metadata say about other files.
 
     Raises:
         InputError: not a TIFF, truncated, pages of several sizes, RGB or several channels.
@@ -110,7 +110,7 @@ class TiffVolume(Volume):
 
     @staticmethod
     def _page(page: Any) -> Any:
-        """A page with tags of its own, which tifffile takes from the first one where it can."""
+        """A page with its own tags, which tifffile takes from the first one where it can."""
         page = page.aspage() if isinstance(page, tifffile.TiffFrame) else page
         if page.dtype is None or page.shape == ():
             raise InputError(f"{page.parent.filename}: {page.bitspersample}-bit samples; expected 8 bits or more")

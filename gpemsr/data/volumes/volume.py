@@ -46,7 +46,7 @@ class Opening:
 
 
 class AbsentError(InputError):
-    """A section, or a part of it, is not there; ``reason`` says what is known of it."""
+    """A section, or a part of it, is not there; ``reason`` says why."""
 
     reason = ""
 
@@ -110,27 +110,7 @@ class Volume(ABC):
             InputError: it is damaged.
             IndexError: no such section.
         """
-        return self._present(index, y or slice(0, self.shape[1]), x or slice(0, self.shape[2]))
-
-    def section(self, index: int) -> np.ndarray:
-        """As :meth:`present`; with ``replace``, the nearest earlier one that is there stands in."""
-        return self.region(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
-
-    def region(self, index: int, y: slice, x: slice) -> np.ndarray:
-        """A rectangle of section ``index``, (y, x), its slices with both ends; raises what :meth:`section` does."""
-        for other in range(index, -1, -1):
-            try:
-                found = self._present(other, y, x)
-            except AbsentError:
-                if self.on_missing != "replace" or other == 0:
-                    raise
-                continue
-            if other != index:
-                self.replaced[self.numbers[index]] = self.numbers[other]
-            return found
-        raise IndexError(f"section {index} of {self.shape[0]}")
-
-    def _present(self, index: int, y: slice, x: slice) -> np.ndarray:
+        y, x = y or slice(0, self.shape[1]), x or slice(0, self.shape[2])
         if not 0 <= index < self.shape[0]:
             raise IndexError(f"section {index} of {self.shape[0]}")
         number, whole = self.numbers[index], (y.stop - y.start, x.stop - x.start) == self.shape[1:]
@@ -149,6 +129,24 @@ class Volume(ABC):
         if whole and found.size > 1 and not self._is_sparse and found.min() == found.max():
             raise absent_error(self.source, {number: f"all {found.flat[0]}"})
         return found
+
+    def section(self, index: int) -> np.ndarray:
+        """As :meth:`present`; with ``replace``, the nearest earlier one that is there stands in."""
+        return self.region(index, slice(0, self.shape[1]), slice(0, self.shape[2]))
+
+    def region(self, index: int, y: slice, x: slice) -> np.ndarray:
+        """A rectangle of section ``index``, (y, x), its slices with both ends; raises what :meth:`section` does."""
+        for other in range(index, -1, -1):
+            try:
+                found = self.present(other, y, x)
+            except AbsentError:
+                if self.on_missing != "replace" or other == 0:
+                    raise
+                continue
+            if other != index:
+                self.replaced[self.numbers[index]] = self.numbers[other]
+            return found
+        raise IndexError(f"section {index} of {self.shape[0]}")
 
     def read(self, indices: Sequence[int]) -> np.ndarray:
         """Several sections, (n, y, x); raises what :meth:`section` does."""

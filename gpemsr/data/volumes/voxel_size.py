@@ -88,7 +88,7 @@ def from_attributes(attributes: Mapping[str, Any], places: Sequence[int], source
         source: named in messages.
 
     Raises:
-        InputError: there is one, which makes no sense.
+        InputError: there is one that is not valid.
     """
     transform = attributes.get("transform")
     if isinstance(transform, Mapping) and {"x", "y", "z"} <= set(transform.get("axes", ())):
