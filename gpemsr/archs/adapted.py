@@ -112,11 +112,7 @@ class Baseline:
 
     def __call__(self, **options: Any) -> nn.Module:
         """Build the network."""
-        return self.network_class()(**options)
-
-    def network_class(self) -> type[nn.Module]:
-        """The toolbox's class, adapted."""
-        return _adapted_class(self)
+        return _adapted_class(self)(**options)
 
     def complete(self, options: Mapping[str, Any]) -> SimpleNamespace:
         """All options, defaults filled in; TypeError for an unknown one."""
@@ -171,6 +167,7 @@ def _are_positive(value: Any) -> bool:
 
 @functools.cache
 def _adapted_class(baseline: Baseline) -> type[nn.Module]:
+    """The toolbox's class, adapted."""
     base = baseline._toolbox_class()
     return type(
         baseline.name,

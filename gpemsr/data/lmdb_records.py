@@ -37,7 +37,7 @@ def describe_volume(
         voxel_size = [z * job.every, y * scale, x * scale]
     sections = geometry.sections[split]
     replaced = [{"section": number, "replaced_by": sources[number]} for number in sections if sources[number] != number]
-    fits = [job.lr.fit_of(sources[number]) for number in sections] if job.lr and scale > 1 else []
+    fits = [job.lr.fits[sources[number]] for number in sections] if job.lr and scale > 1 else []
     real = {"lr_source": _lr_source(job.lr), "registration": [fit._asdict() for fit in fits]} if job.lr and fits else {}
     return {
         **real,

@@ -40,7 +40,7 @@ class RealLR:
     Attributes:
         scale: HR over LR pixels along y and x.
         grey_range: of the LR stack, once :meth:`prepare` found it.
-        fits: of the sections, once :meth:`prepare` measured them.
+        fits: by section number, once :meth:`prepare` measured them.
 
     Raises:
         InputError: they do not belong together.
@@ -50,7 +50,7 @@ class RealLR:
         self.hr, self.lr, self.choice = hr, lr, choice
         self.scale = pair_scale(hr, lr)
         self.grey_range = GreyRange(0, 1)
-        self.fits: list[Fit] = []
+        self.fits: dict[int, Fit] = {}
 
     def prepare(self, numbers: Collection[int], hr_range: GreyRange, y: slice, x: slice) -> None:
         """Choose the grey range, and measure how sections lie on each other.
@@ -64,7 +64,8 @@ class RealLR:
             InputError: a section is absent, or shifted too far.
         """
         within = self._within(y), self._within(x)
-        found = survey(self.lr, [self._number(number) for number in numbers], *within)
+        offset = self.lr.numbers[0] - self.hr.numbers[0]
+        found = survey(self.lr, [number + offset for number in numbers], *within)
         if found.absent:
             absent = min(found.absent)
             raise InputError(f"{self.lr.source}: section {absent} is absent; --missing-sections {absent} leaves it out")
@@ -78,38 +79,30 @@ class RealLR:
             OPTION,
         )
         self.grey_range.warn_if_unused(found.low, found.high, self.lr.source, OPTION)
-        self.fits = [self._fit(number, hr_range, y, x) for number in sorted(numbers)]
+        for number in sorted(numbers):
+            hr = hr_range.to_unit(self.hr.present(number - self.hr.numbers[0])[y, x])
+            shift = measure_shift(degrade(hr, self.scale, "area"), self.section(number, y, x))
+            self.fits[number] = Fit(number, *shift)
         self._check_fits()
 
     def section(self, number: int, y: slice, x: slice) -> np.ndarray:
         """The LR section of HR section ``number`` under HR pixels y, x: float32 in [0, 1]."""
         return self.grey_range.to_unit(self._present(number, self._within(y), self._within(x)))
 
-    def fit_of(self, number: int) -> Fit:
-        """How a section lies."""
-        return next(fit for fit in self.fits if fit.section == number)
-
-    def _fit(self, number: int, hr_range: GreyRange, y: slice, x: slice) -> Fit:
-        hr = hr_range.to_unit(self.hr.present(number - self.hr.numbers[0])[y, x])
-        return Fit(number, *measure_shift(degrade(hr, self.scale, "area"), self.section(number, y, x)))
-
     def _check_fits(self) -> None:
-        unlike = [f"{fit.section} ({fit.correlation:.2f})" for fit in self.fits if fit.correlation < ALIKE]
+        unlike = [f"{fit.section} ({fit.correlation:.2f})" for fit in self.fits.values() if fit.correlation < ALIKE]
         if unlike:
             raise InputError(
                 f"{self.lr.source}: correlation with HR below {ALIKE}, section {_named(unlike)}; "
                 "expected the same field; --missing-sections leaves sections out"
             )
-        shifted = [fit for fit in self.fits if max(abs(fit.y), abs(fit.x)) > MOST]
+        shifted = [fit for fit in self.fits.values() if max(abs(fit.y), abs(fit.x)) > MOST]
         if shifted:
             named = _named([f"{fit.section} ({fit.y:+.2f}, {fit.x:+.2f})" for fit in shifted])
             raise InputError(
                 f"{self.lr.source}: shifted by more than {MOST} LR pixels (y, x), section {named}; "
                 "register the stacks; --missing-sections leaves sections out"
             )
-
-    def _number(self, number: int) -> int:
-        return number - self.hr.numbers[0] + self.lr.numbers[0]
 
     def _present(self, number: int, y: slice, x: slice) -> np.ndarray:
         return self.lr.present(number - self.hr.numbers[0])[y, x]

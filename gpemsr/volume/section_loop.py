@@ -64,12 +64,12 @@ class SlidingWindow:
         before, self.encoded = self.encoded, {}
         for key in dict.fromkeys(keys):
             known = before.get(key)
-            self.encoded[key] = self._encode(read(key)) if known is None else known
+            if known is None:
+                lq = read(key)
+                known = self.network.encode_sections(lq[:, None] if lq.dim() == 4 else lq[None, None])
+            self.encoded[key] = known
         parts = [self.encoded[key] for key in keys]
         return type(parts[0]).cat(parts)
-
-    def _encode(self, lq: torch.Tensor) -> Any:
-        return self.network.encode_sections(lq[:, None] if lq.dim() == 4 else lq[None, None])
 
 
 @torch.no_grad()
