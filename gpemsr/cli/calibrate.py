@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     parse = new_parser(
         "calibrate",
         "Learn from HR sections held back from training what error to expect from the trust layers of gpemsr-upscale.\n"
-        "Writes OUTPUT, and a reliability plot beside it: the first half of the sections against the second.",
+        "Writes OUTPUT, and a reliability plot next to it: the first half of the sections against the second.",
         EXAMPLES,
     )
     parse.add_argument("hr", help="LMDB of HR sections, or a folder with a folder of PNG sections for each volume")
