@@ -184,7 +184,7 @@ def test_an_existing_one_is_kept_unless_overwritten(tmp_path):
 def test_a_key_is_written_once(tmp_path):
     with LmdbWriter(tmp_path / "a.lmdb", None, {}) as writer:
         writer.put("cell", 0, STACK[0])
-        with pytest.raises(InputError, match="has cell/00000000 already"):
+        with pytest.raises(InputError, match="already has cell/00000000"):
             writer.put("cell", 0, STACK[1])
 
 

@@ -145,7 +145,7 @@ def test_another_network_is_refused(make_run):
 def test_validation_while_training_needs_hr_sections(make_run):
     run = make_run("edsr")
     run.options["datasets"]["val"]["dataroot_gt"] = None
-    with pytest.raises(InputError, match=r"datasets.val.dataroot_gt=null: the HR sections"):
+    with pytest.raises(InputError, match=r"datasets.val.dataroot_gt=null: expected the HR sections"):
         check_options(run.options, "my.yml", is_train=True)
 
 
@@ -165,9 +165,9 @@ def test_a_whole_stack_is_tested_at_once(make_run):
 @pytest.mark.parametrize(
     ("section", "key", "value", "line"),
     [
-        ("network_g", "whole_stack", False, "network_g.whole_stack=false: true"),
+        ("network_g", "whole_stack", False, "network_g.whole_stack=false: expected true"),
         ("path", "pretrain_network_g", None, "path.pretrain_network_g=null: the checkpoint to test is expected"),
-        ("val", "center_frame_only", True, "val.center_frame_only=true: false"),
+        ("val", "center_frame_only", True, "val.center_frame_only=true: expected false"),
         ("network_g", "type", "SectionEDSR", 'network_g.type="SectionEDSR"'),
     ],
 )

@@ -343,7 +343,7 @@ def test_a_training_that_validates_without_hr_sections_is_refused(stage):
     stage.options["datasets"]["val"]["dataroot_gt"] = None
     with pytest.raises(InputError) as refused:
         check_options(stage.options, "my.yml", True)
-    assert str(refused.value).startswith("my.yml: datasets.val.dataroot_gt=null: the HR sections")
+    assert str(refused.value).startswith("my.yml: datasets.val.dataroot_gt=null: expected the HR sections")
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def test_a_gap_may_be_kept_black(tmp_path):
     ("names", "text"),
     [
         ({"a1.png": 0, "b2.png": 0}, "ambiguous"),
-        ({"1.png": 0, "01.png": 0}, "there twice"),
-        ({"1.png": 0, "1.tif": 0}, "there twice"),
+        ({"1.png": 0, "01.png": 0}, "appears twice"),
+        ({"1.png": 0, "1.tif": 0}, "appears twice"),
         ({"first.png": 0}, "no section number"),
         ({}, "no section images"),
     ],
