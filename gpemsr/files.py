@@ -113,7 +113,7 @@ def publish(temporary: Path, path: Path) -> None:
     """
     is_folder = temporary.is_dir()
     for written in [*temporary.rglob("*"), temporary] if is_folder else [temporary]:
-        _sync(written)
+        sync(written)
     if is_folder and path.exists():  # folders cannot replace each other in one step
         old = temporary.with_name(f"{temporary.name}-old")
         path.rename(old)
@@ -125,7 +125,7 @@ def publish(temporary: Path, path: Path) -> None:
         remove(old)
     else:
         temporary.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def remove_leftovers(path: Path) -> None:
@@ -159,7 +159,7 @@ def _temporary_prefix(path: Path) -> str:
     return f".{path.stem}.tmp-{socket.gethostname()}-"
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Bring a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

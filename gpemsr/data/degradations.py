@@ -10,7 +10,6 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -179,43 +178,35 @@ def _count_electrons(signal: np.ndarray, dose: float, read_noise: float, seed: i
 
 def _bicubic(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np.ndarray:
     """What BasicSR's ``imresize`` gives, by a sparse matrix for each axis instead of a loop over rows."""
-    if scale == 1:
-        return section
-    down, across = (_bicubic_weights(length, scale) for length in section.shape)
-    return across.dot(down.dot(section).T).T
+    return along_axes("bicubic", section, scale)
 
 
-def axis_weights(kind: Kind, length: int, scale: int) -> Any:
-    """Weights of the pixels of an axis for each LR pixel, sparse (length / scale, length), of one of :data:`LINEAR`."""
-    from scipy.sparse import eye_array, kron
-
-    if kind == "bicubic" and scale > 1:
-        return _bicubic_weights(length, scale)
-    return kron(eye_array(length // scale), np.full((1, scale), 1 / scale), "csr").astype(np.float32)
+def along_axes(kind: Kind, image: np.ndarray, scale: int) -> np.ndarray:
+    """An image (r*h, r*w) by :func:`axis_weights` along both axes: (h, w), not clipped."""
+    down, across = (axis_weights(kind, length, scale) for length in image.shape)
+    return across.dot(down.dot(image).T).T
 
 
 @functools.lru_cache(maxsize=64)
-def _bicubic_weights(length: int, scale: int) -> Any:
-    """BasicSR's weights of the pixels of an axis for each LR pixel, edges mirrored: sparse (length / scale, length)."""
-    from scipy.sparse import csr_array
+def axis_weights(kind: Kind, length: int, scale: int) -> Any:
+    """Weights of the pixels of an axis for each LR pixel, sparse (length / scale, length), of one of :data:`LINEAR`.
 
-    calculate = _matlab_functions().calculate_weights_indices
-    weights, indices, mirrored, _ = calculate(length, length // scale, 1 / scale, "cubic", 4, True)
+    Those of ``bicubic`` are BasicSR's, edges mirrored; the first call imports BasicSR, which takes seconds.
+    """
+    from scipy.sparse import csr_array, eye_array, kron
+
+    if kind == "area" or scale == 1:
+        return kron(eye_array(length // scale), np.full((1, scale), 1 / scale), "csr").astype(np.float32)
+    from gpemsr.compat import importable_basicsr
+
+    with importable_basicsr():
+        from basicsr.utils.matlab_functions import calculate_weights_indices
+    weights, indices, mirrored, _ = calculate_weights_indices(length, length // scale, 1 / scale, "cubic", 4, True)
     rows, taps = weights.shape
     columns = (indices[:, :1].numpy().astype(int) + np.arange(taps) - mirrored).ravel()
     columns = np.where(columns < 0, -1 - columns, np.where(columns < length, columns, 2 * length - 1 - columns))
     entries = (weights.numpy().astype(np.float32).ravel(), (np.repeat(np.arange(rows), taps), columns))
     return csr_array(entries, shape=(rows, length))
-
-
-@functools.cache
-def _matlab_functions() -> ModuleType:
-    """BasicSR's resizing; the first call imports BasicSR, which takes seconds."""
-    from gpemsr.compat import importable_basicsr
-
-    with importable_basicsr():
-        from basicsr.utils import matlab_functions
-    return matlab_functions
 
 
 DEGRADATIONS: dict[Kind, Degradation] = {

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -219,11 +220,9 @@ def _meta_line(key: str, shape: tuple[int, ...]) -> str:
     return f"{key}.png ({shape[0]},{shape[1]},1) {COMPRESS_LEVEL}"
 
 
-def _lines(path: Path):
+def _lines(path: Path) -> Iterator[str]:
     try:
-        with open(path / "meta_info.txt", encoding="ascii") as file:
-            for line in file:
-                yield line.rstrip("\n")
+        return iter((path / "meta_info.txt").read_text(encoding="ascii").splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path / 'meta_info.txt'}: damaged ({error})") from None
 

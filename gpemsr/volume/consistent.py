@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpemsr.data.degradations import Kind, axis_weights
+from gpemsr.data.degradations import Kind, along_axes, axis_weights
 
 STEPS = 20  # at most; area needs one, and others where that clips
 TOLERANCE = 1e-4  # of the grey range
@@ -12,8 +12,7 @@ TOLERANCE = 1e-4  # of the grey range
 
 def residual(image: np.ndarray, lq: np.ndarray, scale: int, kind: Kind) -> np.ndarray:
     """What degrading an image (r*h, r*w) gives, minus the LR section (h, w) that it was made of; both in [0, 1]."""
-    down, across = (axis_weights(kind, length, scale) for length in image.shape)
-    return np.clip(across.dot(down.dot(image).T).T, 0, 1) - lq
+    return np.clip(along_axes(kind, image, scale), 0, 1) - lq
 
 
 def consistent(image: np.ndarray, lq: np.ndarray, scale: int, kind: Kind) -> np.ndarray:

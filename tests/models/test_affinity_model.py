@@ -108,7 +108,9 @@ def test_where_membranes_are_labelled_sections_are_scored_by_themselves(options,
 @pytest.mark.parametrize("options", ["membranes"], indirect=True)
 def test_membranes_are_not_of_whole_volumes(options):
     options["val"]["fragments"] = "3d"
-    with pytest.raises(InputError, match=r"my\.yml: val\.fragments=.*3d.*: expected 2d, as datasets\.val\.labels=membranes"):
+    with pytest.raises(
+        InputError, match=r"my\.yml: val\.fragments=.*3d.*: expected 2d, as datasets\.val\.labels=membranes"
+    ):
         check_options(options, "my.yml", True)
     options["val"]["fragments"] = "2d"
     del options["datasets"]["val"]["labels"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpemsr.files import remove
+from gpemsr.files import remove, sync
 
 VERSIONS = ("0.5", "0.4")
 SMALLEST = 256  # pixels of the coarsest level's longer side
@@ -140,11 +139,7 @@ class ImageLevel:
         self.array[tuple(slice(a, a + n) for a, n in zip(start, data.shape, strict=True))] = data
         written = [file for file in files if file.is_file()]  # none where all is 0
         for file in written:
-            descriptor = os.open(file, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(file)
         return written
 
     def _files(self, start: Shape, shape: tuple[int, ...]) -> Iterator[Path]:
