@@ -41,5 +41,5 @@ def test_a_damaged_shard_of_a_finished_volume_is_found(tiled):
 def test_a_volume_of_others_is_no_finished_run(job):
     made = job(output="sr.tif")
     made.path.write_bytes(b"II*\0 nothing of ours")
-    with pytest.raises(InputError, match="no volume of gpemsr-upscale; expected the name of a new one"):
+    with pytest.raises(InputError, match="not a volume of gpemsr-upscale; expected the name of a new one"):
         super_resolve(made, resume=True)
