@@ -3,6 +3,7 @@
     python benchmarks/bench_inference.py
     python benchmarks/bench_inference.py --quick
     python benchmarks/bench_inference.py --growth
+    python benchmarks/bench_inference.py --growth --keep 128
 
 Random weights, one thread, CPU seconds: medians of interleaved runs. The unit is BasicSR's EDVR-M x4 at LR 64^2 in the
 same run. Then the parts of GPEMSR alone, in multiply-accumulates and GFLOP/s (two operations each), beside those of a
@@ -24,6 +25,7 @@ from gpemsr.archs.blocks import lay_out
 from gpemsr.archs.precision import in_precision
 from gpemsr.benchmark.cost import count_macs
 from gpemsr.benchmark.row import one_section
+from gpemsr.compat.torch_settings import LARGE_BLOCK, keep_freed_memory
 from gpemsr.volume.section_loop import super_resolve_sections
 
 UNIT = "EDVR-M x4, LR 64^2"
@@ -133,20 +135,29 @@ def parts(scale: int, size: int, precision: str, rounds: int) -> None:
 
 
 @torch.no_grad()
-def growth(sizes: list[int], counts: list[int], rounds: int) -> None:
-    """The tables of cost by area and by sections."""
+def growth(sizes: list[int], counts: list[int], rounds: int, keep: int) -> None:
+    """The tables of cost by area and by sections; malloc keeps freed blocks of less than ``keep`` MB."""
+    keep_freed_memory(keep * 2**20)
+    columns = ["LR", "CPU s", "by area, over the first", "GB above the start"]
     for precision in ("fp32", "bf16"):
         taken = interleaved({str(n): gpemsr(8, n, "streamed", precision) for n in sizes}, rounds)
-        table = Table(None, f"x8, streamed {precision}: cost by area", ["LR", "CPU s", "by area, over the first"])
+        table = Table(None, f"x8, streamed {precision}: cost by area", columns)
         first = taken[str(sizes[0])].cpu / sizes[0] ** 2
         for n in sizes:
-            table.row(f"{n}^2", f"{taken[str(n)].cpu:.2f}", f"{taken[str(n)].cpu / n**2 / first:.2f}")
+            area, peak = taken[str(n)].cpu / n**2 / first, peak_of(kept, keep, n, precision)
+            table.row(f"{n}^2", f"{taken[str(n)].cpu:.2f}", f"{area:.2f}", f"{peak:.2f}")
     net = in_precision(network(8), "bf16", "cpu")
     calls = {str(n): partial(stack, net, torch.rand(n, 1, 32, 32)) for n in counts}
     taken = interleaved(calls, rounds)
     table = Table(None, "x8, LR 32^2, bf16: cost by sections", ["sections", "CPU s", "CPU s a section"])
     for n in counts:
         table.row(n, f"{taken[str(n)].cpu:.2f}", f"{taken[str(n)].cpu / n:.3f}")
+
+
+def kept(keep: int, size: int, precision: str) -> Callable[[], Any]:
+    """A call of :func:`growth`, in a process of its own."""
+    keep_freed_memory(keep * 2**20)
+    return gpemsr(8, size, "streamed", precision)
 
 
 def stack(net: Any, lq: torch.Tensor) -> None:
@@ -160,6 +171,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rows, one round, no memory: under two minutes")
     parser.add_argument("--growth", action="store_true", help="cost by area and by sections")
+    megabytes = LARGE_BLOCK // 2**20
+    help_text = f"with --growth: freed blocks of less are kept by malloc (default {megabytes}, as in the commands)"
+    parser.add_argument("--keep", type=int, default=megabytes, metavar="MB", help=help_text)
     parser.add_argument("--rounds", type=int, default=3, help="that count (default 3)")
     parser.add_argument("--compiled", action="store_true", help="torch.compile too: minutes more, needs a compiler")
     arguments = parser.parse_args()
@@ -167,7 +181,8 @@ def main() -> int:
     torch.manual_seed(0)
     rounds = 1 if arguments.quick else arguments.rounds
     if arguments.growth:
-        growth([32, 64] if arguments.quick else [64, 128, 256], [8, 16] if arguments.quick else [8, 16, 32], rounds)
+        sizes, counts = ([32, 64], [8, 16]) if arguments.quick else ([64, 128, 256], [8, 16, 32])
+        growth(sizes, counts, rounds, arguments.keep)
         return 0
     names = QUICK if arguments.quick else [n for n in SETTINGS if arguments.compiled or "compiled" not in n]
     rows(names, rounds, with_memory=not arguments.quick)

@@ -110,6 +110,6 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     if q.dtype != torch.bfloat16 or not q.is_cpu or torch.is_grad_enabled():
         return F.scaled_dot_product_attention(q, k, v)
     rows = max(1, ATTENTION_PLACES // k.shape[-2])
-    keys = k.transpose(-2, -1)
+    keys = k.transpose(-2, -1).contiguous()  # once, not for every block
     blocks = [((part * q.shape[-1] ** -0.5) @ keys).softmax(-1) @ v for part in q.split(rows, dim=-2)]
     return torch.cat(blocks, dim=-2)
