@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gpemsr.checkpoints.loading import check_state
+from gpemsr.checkpoints.loading import check_state, load_network_state
 from gpemsr.checkpoints.training_states import read_state
 from gpemsr.compat import importable_basicsr
+from gpemsr.data.stored_codes import check_weights
 from gpemsr.errors import InputError, one_line
 from gpemsr.options.place import Place
 
@@ -41,6 +42,9 @@ def check_inputs(options: Mapping[str, Any], file: str, processes: int = 1) -> N
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
     check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
+    codes, prior = ((options["datasets"].get("train") or {}).get("codes"), options["path"].get("pretrain_prior"))
+    if codes and prior:
+        check_weights(codes, load_network_state(prior), prior)
     state = options["path"].get("resume_state")
     if state:
         try:

@@ -11,9 +11,17 @@ from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.lmdb_files import section_key
-from gpemsr.data.section_options import CropOptions, PairOptions, check_crop, check_pair, parse_options
+from gpemsr.data.section_options import (
+    PRIOR_FACTOR,
+    CropOptions,
+    PairOptions,
+    check_crop,
+    check_pair,
+    parse_options,
+)
 from gpemsr.data.section_pairs import Rectangle, SectionPairs
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, to_tensor
+from gpemsr.data.stored_codes import StoredCodes
 
 with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY
@@ -24,6 +32,7 @@ class SectionPairOptions(CropOptions, PairOptions):
 
     dataroot_gt: str
     use_shift: bool = False
+    codes: str | None = None
 
 
 @DATASET_REGISTRY.register()
@@ -31,7 +40,8 @@ class SectionPairDataset(Dataset):
     """One item per section: ``lq`` float32 (1, h, w) and ``gt`` (1, scale * h, scale * w), both in [0, 1].
 
     A random crop, flipped and rotated alike in LR and HR. It is aligned to the LR grid; with ``use_shift`` it begins at
-    any HR pixel and its LR is made there.
+    any HR pixel and its LR is made there. With a file of ``codes`` it begins at multiples of 16 HR pixels, and the item
+    has stage I's ``codes`` of it, int64 (gt_size / 16, gt_size / 16).
 
     Args:
         opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
@@ -47,12 +57,20 @@ class SectionPairDataset(Dataset):
         """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_crop(opt, paired=True)
         check_pair(opt)
+        if opt.get("codes") is not None:
+            if opt.get("use_shift"):
+                raise ValueError("use_shift=true: false is expected with codes, whose crops begin where a code does")
+            if opt.get("gt_size") is None:
+                raise ValueError(f"codes={opt['codes']}: null is expected for whole sections (gt_size: null)")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
         self._pairs = SectionPairs(self._options, self._options.gt_size, self._options.use_shift)
         self._random = WorkerRandom()
+        self.gt_store, codes = self._pairs.gt_store, self._options.codes
+        self.augmentations = Augmentation.possible(self._options.use_hflip, self._options.use_rot)
+        self._codes = None if codes is None else StoredCodes(codes, self.gt_store, self.augmentations)
 
     def __len__(self) -> int:
         return len(self._pairs.sections)
@@ -67,19 +85,24 @@ class SectionPairDataset(Dataset):
             top, left = random_origin(rng, self._pairs.gt_shape(volume), (size, size))
             origin, shift = (top // scale, left // scale), (top % scale, left % scale)
         else:
-            origin = random_origin(rng, shape, crop)
+            step = 1 if self._codes is None else PRIOR_FACTOR // scale  # LR pixels
+            y, x = random_origin(rng, (shape[0] // step, shape[1] // step), (crop[0] // step, crop[1] // step))
+            origin = (step * y, step * x)
         rectangle = (*origin, *crop)
         augment = Augmentation.draw(rng, self._options.use_hflip, self._options.use_rot)
         several = self._pairs.num_degradations
         degradation = rng.randrange(several) if several > 1 and size is not None else 0
         name = image_name(volume, section)
-        return {
+        item: dict[str, torch.Tensor | str] = {
             "lq": to_tensor(augment(self._read_lq(volume, section, rectangle, shift, degradation))),
             "gt": to_tensor(augment(self._pairs.read_gt(volume, section, rectangle, shift))),
             "key": section_key(volume, section),
             "lq_path": name,
             "gt_path": name,
         }
+        if self._codes is not None and size is not None:  # y and x count codes
+            item["codes"] = self._codes.crop(volume, section, y, x, size // PRIOR_FACTOR, augment)
+        return item
 
     def _read_lq(
         self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int], degradation: int

@@ -53,7 +53,7 @@ class SectionPairs:
         gt_root, lq_root, backend = options.dataroot_gt, options.dataroot_lq, options.io_backend.arguments
         self._hr = None if gt_root is None else open_section_store(gt_root, **backend)
         self._lr: SectionStore | DegradedSections
-        made = [DegradedSections(self._gt(), self.scale, degradation) for degradation in options.degradations]
+        made = [DegradedSections(self.gt_store, self.scale, degradation) for degradation in options.degradations]
         if made:
             self._lr = made[0]
         elif lq_root is None:
@@ -65,7 +65,7 @@ class SectionPairs:
         if self._hr is not None:
             check_crop_fits(gt_size, self._hr)
         if shifts and isinstance(self._lr, SectionStore):
-            made = [DegradedSections(self._gt(), self.scale, _making(self._lr))]
+            made = [DegradedSections(self.gt_store, self.scale, _making(self._lr))]
         self._made = made
         self.num_degradations = len(made) or 1
         self.volumes = {name: info.sections for name, info in self._lr.volumes.items()}
@@ -82,14 +82,16 @@ class SectionPairs:
 
     def gt_shape(self, volume: str) -> tuple[int, int]:
         """Height and width of the volume's HR sections."""
-        return self._gt().volumes[volume].shape
+        return self.gt_store.volumes[volume].shape
 
     def read_gt(self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
         """HR pixels under an LR rectangle: (scale * height, scale * width) in [0, 1]."""
         y, x, height, width = (self.scale * length for length in rectangle)
-        return self._gt().read_float(volume, section, y + shift[0], x + shift[1], height, width)
+        return self.gt_store.read_float(volume, section, y + shift[0], x + shift[1], height, width)
 
-    def _gt(self) -> SectionStore:
+    @property
+    def gt_store(self) -> SectionStore:
+        """The HR sections. Raises InputError where there are none."""
         if self._hr is None:
             raise InputError("dataroot_gt is missing; expected the folder or LMDB of the HR sections")
         return self._hr

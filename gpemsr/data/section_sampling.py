@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import product
 from types import ModuleType
 
 import numpy as np
@@ -63,6 +64,12 @@ class Augmentation:
     transpose: bool = False
 
     @classmethod
+    def possible(cls, use_hflip: bool, use_rot: bool) -> list[Augmentation]:
+        """All that :meth:`draw` can give."""
+        hflips, others = (False, True)[: 1 + use_hflip], (False, True)[: 1 + use_rot]
+        return [cls(*flags) for flags in product(hflips, others, others)]
+
+    @classmethod
     def draw(cls, rng: random.Random | ModuleType, use_hflip: bool, use_rot: bool) -> Augmentation:
         """Draw as BasicSR does: a flip along x, and for rotations a flip along y and a transposition."""
         return cls(
@@ -78,6 +85,10 @@ class Augmentation:
         if self.vflip:
             sections = sections[..., ::-1, :]
         return sections.swapaxes(-1, -2) if self.transpose else sections
+
+    def undo(self, sections: np.ndarray) -> np.ndarray:
+        """Turn sections back that were turned."""
+        return Augmentation(self.hflip, self.vflip)(sections.swapaxes(-1, -2) if self.transpose else sections)
 
 
 def to_tensor(sections: np.ndarray) -> torch.Tensor:

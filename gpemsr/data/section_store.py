@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gpemsr.data.volumes.numbered_files import common_header, numbered_images, r
 from gpemsr.data.volumes.volume import check_dtype
 from gpemsr.data.volumes.voxel_size import VoxelSize, check_voxel_size
 from gpemsr.errors import InputError
+from gpemsr.files import sha256
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,15 @@ class SectionStore(ABC):
         """As :meth:`read`, as float32 in [0, 1] by the volume's grey range."""
         return self.volumes[volume].grey_range.to_unit(self.read(volume, section, y, x, height, width))
 
+    def fingerprint(self) -> str:
+        """SHA-256 of what :meth:`read_float` gives: of checksums that an LMDB records, or of a folder's files."""
+        known = [(i.name, i.sections, i.shape, i.grey_range, self._checksums(i.name)) for i in self.volumes.values()]
+        return hashlib.sha256(repr(known).encode()).hexdigest()
+
+    @abstractmethod
+    def _checksums(self, volume: str) -> list[str]:
+        """Checksums of what is stored of a volume."""
+
     @abstractmethod
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         """Read what :meth:`read` has checked."""
@@ -104,6 +115,9 @@ class LmdbSectionStore(SectionStore):
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_environment": None}
+
+    def _checksums(self, volume: str) -> list[str]:
+        return [self.metadata["volumes"][volume].get("sha256") or sha256(self.root / "data.mdb")]
 
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         out = np.empty((height, width), info.dtype)
@@ -138,6 +152,9 @@ class DiskSectionStore(SectionStore):
     def __init__(self, root: Path, volumes: dict[str, VolumeInfo], metadata: dict, files: dict[str, dict[int, Path]]):
         super().__init__(root, volumes, metadata)
         self._files = files
+
+    def _checksums(self, volume: str) -> list[str]:
+        return [sha256(file) for file in self._files[volume].values()]
 
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         files = self._files[info.name]

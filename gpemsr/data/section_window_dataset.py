@@ -22,6 +22,7 @@ class SectionWindowOptions(SectionPairOptions):
 
     num_frame: PositiveInt = 5
     use_zflip: bool = False
+    codes: None = None  # of stage II
 
 
 @DATASET_REGISTRY.register()

@@ -12,6 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from pydantic import Field
 
 from gpemsr.checkpoints.loading import load_network_state
+from gpemsr.data.stored_codes import check_weights
 from gpemsr.models.image_validation import ImageValidation, means, of_all_processes
 from gpemsr.models.stage_base import StageModel
 from gpemsr.options.schema import StageTrainOptions
@@ -47,6 +48,8 @@ class LatentIndexerModel(StageModel, ImageValidation):
         """Stage II needs the result of stage I."""
         cls.check_prior(opt, "I")
         cls.check_tested(opt)
+        if opt.get("train") and opt["datasets"]["train"].get("codes") and not opt["path"].get("pretrain_prior"):
+            raise ValueError("path.pretrain_prior=null: the checkpoint whose codes datasets.train.codes holds")
 
     def init_training_settings(self) -> None:
         """Load the frozen stage I network; build the loss, the optimiser and the schedulers."""
@@ -54,14 +57,21 @@ class LatentIndexerModel(StageModel, ImageValidation):
         if path.get("pretrain_prior") and not path.get("resume_state"):
             state = load_network_state(path["pretrain_prior"])
             self.get_bare_model(self.net_g).vqgan.load_state_dict(state)
+        if codes := self.opt["datasets"]["train"].get("codes"):  # a resumed training may have another stage I by now
+            check_weights(codes, self.get_bare_model(self.net_g).vqgan.state_dict(), "the training")
         self.net_g.train()
         self.cri_index = build_loss(self.opt["train"]["index_opt"]).to(self.device)
         self.setup_optimizers()
         self.setup_schedulers()
 
+    def feed_data(self, data: Mapping[str, torch.Tensor]) -> None:
+        """Take a batch, with the target codes that the data set has stored."""
+        super().feed_data(data)
+        self.codes = data["codes"].to(self.device) if "codes" in data else None
+
     def optimize_parameters(self, current_iter: int) -> None:
         """One step."""
-        codes = self.get_bare_model(self.net_g).targets(self.gt)
+        codes = self.get_bare_model(self.net_g).targets(self.gt) if self.codes is None else self.codes
         self.optimizer_g.zero_grad()
         with self.autocast():
             logits = self.net_g(self.lq)

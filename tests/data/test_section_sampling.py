@@ -52,6 +52,19 @@ def test_symmetries_are_eight_and_keep_the_order_of_the_sections():
         assert set(t[0].ravel()) == set(sections[0].ravel())
 
 
+def test_what_is_turned_is_turned_back():
+    sections = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    assert all(np.array_equal(augment.undo(augment(sections)), sections) for augment in SYMMETRIES)
+
+
+@pytest.mark.parametrize("use_hflip", [False, True])
+@pytest.mark.parametrize("use_rot", [False, True])
+def test_possible_augmentations_are_those_drawn(use_hflip, use_rot):
+    rng, possible = random.Random(0), Augmentation.possible(use_hflip, use_rot)
+    assert len(set(possible)) == len(possible)
+    assert {Augmentation.draw(rng, use_hflip, use_rot) for _ in range(100)} == set(possible)
+
+
 def test_augmentation_off_changes_nothing():
     rng = random.Random(0)
     assert {Augmentation.draw(rng, False, False) for _ in range(50)} == {Augmentation()}

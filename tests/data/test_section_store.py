@@ -53,6 +53,22 @@ def test_what_it_says_of_a_volume(roots, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_fingerprint_is_of_the_sections_and_not_of_their_folder(roots, kind, tmp_path):
+    root, backend = roots[kind]
+    first = open_section_store(root, backend).fingerprint()
+    copy = shutil.copytree(root, tmp_path / "copy")
+    assert open_section_store(copy, backend).fingerprint() == first
+    if kind == "disk":
+        assert open_section_store(copy, backend, (0, 4095)).fingerprint() != first
+        cv2.imwrite(str(copy / "cell" / "7.png"), STACK[0])
+    else:
+        metadata = json.loads((copy / "volume.json").read_text())
+        metadata["volumes"]["cell"]["sha256"] = None  # of the whole file then
+        (copy / "volume.json").write_text(json.dumps(metadata))
+    assert open_section_store(copy, backend).fingerprint() != first
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
 def test_a_region_is_that_part_of_the_section(roots, kind, data):

@@ -6,6 +6,7 @@ from stage_runs import moved, train, weights
 from tiny_stages import trainable
 from torch.nn import functional as F
 
+from gpemsr.data.stored_codes import write_codes
 from gpemsr.errors import InputError
 from gpemsr.models.indexer_model import accuracy
 from gpemsr.options.check import check_options
@@ -38,6 +39,30 @@ def test_the_loss_is_the_cross_entropy_against_the_codes_of_stage_one(stage):
         expected = F.cross_entropy(model.net_g(batch["lq"]), model.net_g.vqgan.encode(batch["gt"]))
     train(model, [batch], range(1, 2))
     assert model.get_current_log()["l_index"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_loss_is_against_stored_codes_where_the_batch_has_them(make_stage):
+    stage = make_stage(2)
+    model, batch = stage.model(), stage.batches()[0]
+    codes = torch.arange(32).view(2, 4, 4) % 16
+    with torch.no_grad():
+        expected = F.cross_entropy(model.net_g(batch["lq"]), codes)
+    train(model, [{**batch, "codes": codes}], range(1, 2))
+    assert model.get_current_log()["l_index"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_codes_of_another_stage_one_than_the_training_resumes_are_refused(make_stage, tmp_path):
+    stage = make_stage(2)
+    train_set, path = stage.dataset("train"), tmp_path / "codes"
+    stage.options["datasets"]["train"]["codes"] = str(path)
+    model = None
+    for state in (torch.load(tmp_path / "prior.pth", weights_only=True)["params"], {"a": torch.ones(1)}):
+        write_codes(path, train_set.gt_store, train_set.augmentations, state, lambda image: image[:, 0, ::16, ::16])
+        if model is None:
+            model = stage.model()
+            model.save(0, 2)
+    with pytest.raises(InputError, match="codes of another stage I than that of the training"):
+        stage.resumed(2)
 
 
 def test_what_is_seen_again_and_again_is_learned(make_stage):
