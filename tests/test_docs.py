@@ -32,6 +32,7 @@ from gpemsr.benchmark.options import BenchmarkOptions
 from gpemsr.cli import (
     benchmark,
     benchmark_train,
+    cache_codes,
     calibrate,
     convert,
     demo,
@@ -58,6 +59,7 @@ RUN_ELSEWHERE = {"checkpoints.md", "export.md", "mmagic.md"}
 COMMANDS = {
     "gpemsr-train": gpemsr.cli.train.main,
     "gpemsr-test": gpemsr.cli.test.main,
+    "gpemsr-cache-codes": cache_codes.main,
     "gpemsr-lmdb": lmdb.main,
     "gpemsr-convert": convert.main,
     "gpemsr-export": export.main,
@@ -237,6 +239,7 @@ def test_training(shell):
     for name, figures in {
         "stage1": ("perplexity", "dead_codes", "psnr", "ssim", "codes_used"),
         "stage2_x8": ("l_index", "accuracy", "accuracy_top5", "cross_entropy", "psnr", "ssim"),
+        "stage2_stored": ("l_index", "accuracy"),
         "stage3_x8": ("l_pix", "psnr", "ssim"),
         "stage3_lr": ("l_pix",),
     }.items():
