@@ -42,7 +42,7 @@ def check_inputs(options: Mapping[str, Any], file: str, processes: int = 1) -> N
         if key.endswith("_opt") and section and "features" not in section:
             _check_loss(section, top / "train" / key)
     check_checkpoints(MODEL_REGISTRY.get(options["model_type"]), options, top / "path")
-    codes, prior = ((options["datasets"].get("train") or {}).get("codes"), options["path"].get("pretrain_prior"))
+    codes, prior = options["datasets"].get("train", {}).get("codes"), options["path"].get("pretrain_prior")
     if codes and prior:
         check_weights(codes, load_network_state(prior), prior)
     state = options["path"].get("resume_state")

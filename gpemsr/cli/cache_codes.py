@@ -45,11 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     take_sizes(options, arguments.opt)
     check_options(options, arguments.opt, True)
     if options["model_type"] != "LatentIndexerModel":
-        (top / "model_type").fail(options["model_type"], "LatentIndexerModel is expected, stage II")
-    train, prior = options["datasets"]["train"], options["path"]["pretrain_prior"]
+        (top / "model_type").fail(options["model_type"], "LatentIndexerModel (stage II) is expected")
+    train, prior = options["datasets"]["train"], options["path"].get("pretrain_prior")
     codes = train.pop("codes", None)
-    if codes is None:
-        (top / "datasets.train.codes").fail_missing("the file to write is expected, such as codes.safetensors")
+    if codes is None:  # with codes, check_options has asked for pretrain_prior
+        (top / "datasets.train.codes").fail_missing("expected the file to write, such as codes.safetensors")
     file = Path(codes).expanduser()
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file}: no such folder")
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if file.exists() and not arguments.overwrite:
         StoredCodes(codes, data.gt_store, data.augmentations)
         check_weights(codes, state, prior)
-        print(f"{file}: is there")
+        print(f"{file}: already has the codes of these weights and sections")
         return 0
     device = torch.device("cuda" if torch.cuda.is_available() and options["num_gpu"] != 0 else "cpu")
     net: Any = lay_out(build_network(options["network_g"])).to(device).eval()

@@ -59,9 +59,9 @@ class SectionPairDataset(Dataset):
         check_pair(opt)
         if opt.get("codes") is not None:
             if opt.get("use_shift"):
-                raise ValueError("use_shift=true: false is expected with codes, whose crops begin where a code does")
+                raise ValueError("use_shift=true: expected false with codes, as crops must begin where a code does")
             if opt.get("gt_size") is None:
-                raise ValueError(f"codes={opt['codes']}: null is expected for whole sections (gt_size: null)")
+                raise ValueError(f"codes={opt['codes']}: expected null for whole sections (gt_size: null)")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from gpemsr.data.section_options import PRIOR_FACTOR
 from gpemsr.data.section_sampling import Augmentation, to_tensor
 from gpemsr.data.section_store import SectionStore
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.files import replaced
 
 AGAIN = "gpemsr-cache-codes --overwrite makes it again"
@@ -41,9 +41,9 @@ class StoredCodes:
         self._path, self._volumes = Path(path).expanduser(), store.volumes
         metadata, names = _header(self._path)
         if (metadata["data"], metadata["step"]) != (store.fingerprint(), str(PRIOR_FACTOR)):
-            raise InputError(f"{path}: codes of other sections than those of {store.root}; {AGAIN}")
+            raise InputError(f"{path}: has codes of sections other than those of {store.root}; {AGAIN}")
         if any(_name(volume, augment) not in names for volume in store.volumes for augment in augmentations):
-            raise InputError(f"{path}: not all orientations that use_hflip and use_rot can give are in it; {AGAIN}")
+            raise InputError(f"{path}: lacks orientations that use_hflip and use_rot can give; {AGAIN}")
 
     def crop(self, volume: str, section: int, y: int, x: int, size: int, augment: Augmentation) -> torch.Tensor:
         """The codes of the turned section under a crop: int64 (size, size), turned.
@@ -62,7 +62,7 @@ class StoredCodes:
 def check_weights(path: str, state: Mapping[str, torch.Tensor], whose: str) -> None:
     """Raise InputError unless a file's codes were made with stage I's weights ``state``, those of ``whose``."""
     if _header(Path(path).expanduser())[0]["weights"] != _hash_of(state):
-        raise InputError(f"{path}: codes of another stage I than that of {whose}; {AGAIN}")
+        raise InputError(f"{path}: made with stage I weights other than those of {whose}; {AGAIN}")
 
 
 def write_codes(
@@ -113,11 +113,11 @@ def _header(path: Path) -> tuple[dict[str, str], list[str]]:
         with safe_open(path, "np") as file:
             metadata, names = file.metadata() or {}, file.keys()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; gpemsr-cache-codes, given the same option file, makes it") from None
+        raise InputError(f"{path}: no such file; gpemsr-cache-codes with the same option file makes it") from None
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: damaged, or no file of gpemsr-cache-codes ({error}); {AGAIN}") from None
+        raise InputError(f"{path}: damaged, or not a file of gpemsr-cache-codes ({one_line(error)}); {AGAIN}") from None
     if not {"weights", "data", "step"} <= metadata.keys():
-        raise InputError(f"{path}: no file of gpemsr-cache-codes; {AGAIN}")
+        raise InputError(f"{path}: not a file of gpemsr-cache-codes; {AGAIN}")
     return metadata, names
 
 

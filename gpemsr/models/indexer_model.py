@@ -49,7 +49,7 @@ class LatentIndexerModel(StageModel, ImageValidation):
         cls.check_prior(opt, "I")
         cls.check_tested(opt)
         if opt.get("train") and opt["datasets"]["train"].get("codes") and not opt["path"].get("pretrain_prior"):
-            raise ValueError("path.pretrain_prior=null: the checkpoint whose codes datasets.train.codes holds")
+            raise ValueError("path.pretrain_prior=null: expected the checkpoint whose codes datasets.train.codes holds")
 
     def init_training_settings(self) -> None:
         """Load the frozen stage I network; build the loss, the optimiser and the schedulers."""

@@ -52,7 +52,7 @@ def test_a_file_of_the_same_weights_and_sections_is_not_made_again(training, cap
     assert capsys.readouterr().out == "codes.safetensors: codes of 5 sections in 8 orientations\n"
     before = Path(CODES).stat().st_mtime_ns
     assert main(training) == 0
-    assert capsys.readouterr().out == "codes.safetensors: is there\n"
+    assert capsys.readouterr().out == "codes.safetensors: already has the codes of these weights and sections\n"
     assert Path(CODES).stat().st_mtime_ns == before
     assert main([*training, "--overwrite"]) == 0
     assert Path(CODES).stat().st_mtime_ns != before
@@ -61,9 +61,9 @@ def test_a_file_of_the_same_weights_and_sections_is_not_made_again(training, cap
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (other_prior, "codes of another stage I than that of "),
-        (other_section, "codes of other sections than those of "),
-        (lambda: Path(CODES).write_text("a network"), "damaged, or no file of gpemsr-cache-codes"),
+        (other_prior, "made with stage I weights other than those of "),
+        (other_section, "has codes of sections other than those of "),
+        (lambda: Path(CODES).write_text("a network"), "damaged, or not a file of gpemsr-cache-codes"),
     ],
 )
 def test_another_file_is_refused_and_replaced_only_if_asked(training, capsys, change, message):
@@ -78,16 +78,19 @@ def test_another_file_is_refused_and_replaced_only_if_asked(training, capsys, ch
 
 def test_a_training_without_the_file_says_what_makes_it(training, capsys):
     assert launch(True, [*training, "--check"]) == 2
-    expected = "no such file; gpemsr-cache-codes, given the same option file, makes it"
+    expected = "no such file; gpemsr-cache-codes with the same option file makes it"
     assert line_of(capsys) == f"error: {CODES}: {expected}"
 
 
 @pytest.mark.parametrize(
     ("forced", "message"),
     [
-        (["datasets:train:use_shift=true"], "datasets.train.use_shift=true: false is expected with codes"),
+        (["datasets:train:use_shift=true"], "datasets.train.use_shift=true: expected false with codes"),
         (["datasets:train:gt_size=72"], "datasets.train.gt_size=72: a multiple of 16 is expected"),
-        (["path:pretrain_prior=~", "path:pretrain_network_g=prior2.pth"], "path.pretrain_prior=null: the checkpoint"),
+        (
+            ["path:pretrain_prior=~", "path:pretrain_network_g=prior2.pth"],
+            "path.pretrain_prior=null: expected the checkpoint",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(training, capsys, forced, message):
@@ -100,7 +103,7 @@ def test_options_that_do_not_go_together_are_refused(training, capsys, forced, m
 @pytest.mark.parametrize(
     ("forced", "message"),
     [
-        (["datasets:train:codes=~"], "stage2.yml: datasets.train.codes is missing: the file to write"),
+        (["datasets:train:codes=~"], "stage2.yml: datasets.train.codes is missing: expected the file to write"),
         (["datasets:train:codes=no/codes"], "no/codes: no such folder"),
         (["network_g:vqgan:num_codes=32"], "codebook.embedding.weight (16, 8), expected (32, 8)"),
         (["datasets:train:gt_size=512"], "expected gt_size <= 96"),
@@ -114,6 +117,6 @@ def test_what_codes_cannot_be_made_of_is_refused_in_one_line(training, capsys, f
 def test_other_stages_have_no_codes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["-opt", write_training("stage1", tmp_path).name]) == 2
-    assert 'model_type="VQGANModel": LatentIndexerModel is expected' in line_of(capsys)
+    assert 'model_type="VQGANModel": LatentIndexerModel (stage II) is expected' in line_of(capsys)
     assert main(["-opt", write_training("stage3", tmp_path, codes=CODES).name]) == 2
     assert 'datasets.train.codes="codes.safetensors": ' in line_of(capsys)

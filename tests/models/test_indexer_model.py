@@ -61,7 +61,7 @@ def test_codes_of_another_stage_one_than_the_training_resumes_are_refused(make_s
         if model is None:
             model = stage.model()
             model.save(0, 2)
-    with pytest.raises(InputError, match="codes of another stage I than that of the training"):
+    with pytest.raises(InputError, match="made with stage I weights other than those of the training"):
         stage.resumed(2)
 
 
