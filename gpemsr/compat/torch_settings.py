@@ -10,6 +10,7 @@ import warnings
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGE_BLOCK = 256 * 2**20  # bytes; kept too, they would leave gaps and take more memory for little time
+OLD_LIMIT = 32 * 2**20  # the largest that glibc before 2.35 takes for LARGE_BLOCK
 
 
 def flush_denormals() -> None:
@@ -31,7 +32,8 @@ def keep_freed_memory(large_block: int = LARGE_BLOCK) -> None:
         large_block: bytes of a block that is returned all the same.
     """
     if libc := _glibc():
-        libc.mallopt(M_MMAP_THRESHOLD, large_block)
+        if not libc.mallopt(M_MMAP_THRESHOLD, large_block):
+            libc.mallopt(M_MMAP_THRESHOLD, OLD_LIMIT)
         libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
