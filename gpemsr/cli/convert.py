@@ -92,7 +92,8 @@ def main(argv: list[str] | None = None) -> int:
             "source_sha256": sha256(arguments.file.expanduser()),
         }
         if arguments.blend:
-            metadata |= {"blend": arguments.blend, "blend_sha256": sha256(Path(arguments.blend[0]).expanduser())}
+            other = Path(arguments.blend[0]).expanduser()
+            metadata |= {"blend": [other.name, arguments.blend[1]], "blend_sha256": sha256(other)}
         checkpoint_files.save_checkpoint(out, {"params": converted, "metadata": metadata})
         print(f"{out}: written, {len(converted)} entries")
     return 0

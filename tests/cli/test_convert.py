@@ -167,7 +167,7 @@ def test_two_trainings_are_blended():
     for name, state in zip("ab", states, strict=True):
         metadata = {"key_names": "gpemsr", "network_g": NARROW["VQGAN"]}
         checkpoint_files.save_checkpoint(Path(f"{name}.pth"), {"params": state, "metadata": metadata})
-    assert main(["a.pth", "--blend", "b.pth", "0.25", "--out", "c.pth"]) == 0
+    assert main(["a.pth", "--blend", "./b.pth", "0.25", "--out", "c.pth"]) == 0
     blended = torch.load("c.pth", weights_only=True)
     key = "encoder.stem.0.weight"
     torch.testing.assert_close(blended["params"][key], 0.75 * states[0][key] + 0.25 * states[1][key])
