@@ -206,6 +206,13 @@ class PortableModel(BaseModel):
             {**scheduler.state_dict(), **{key: saved[key] for key in SCHEDULE if key in saved}}
             for scheduler, saved in zip(self.schedulers, resume_state["schedulers"], strict=True)
         ]
+        for optimizer, saved in zip(self.optimizers, resume_state["optimizers"], strict=True):
+            groups = [len(group["params"]) for group in optimizer.param_groups]
+            if groups != (was := [len(group["params"]) for group in saved["param_groups"]]):
+                raise InputError(
+                    f"the training state is of groups of {was} parameters, this training has {groups}; "
+                    "expected its network and train.offset_lr_mul as they were"
+                )
         super().resume_training({**resume_state, "schedulers": schedulers})
         self.iteration = self.saved = resume_state["iter"]
         self.samples = resume_state.get("samples", self.iteration * items_per_step(self.opt))

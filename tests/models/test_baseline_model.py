@@ -61,6 +61,14 @@ def test_offsets_may_learn_more_slowly(make_run, factor, groups):
     assert found[-1]["lr"] == pytest.approx((factor or 1) * found[0]["lr"])
 
 
+def test_a_state_of_other_groups_of_parameters_is_refused(make_run):
+    run = make_run("edvr")
+    run.model().save(0, 1)
+    run.options["train"]["offset_lr_mul"] = 0.1
+    with pytest.raises(InputError, match=r"expected its network and train.offset_lr_mul as they were"):
+        run.resumed(1)
+
+
 @pytest.mark.parametrize(("file", "scale"), EACH_FILE)
 def test_it_trains_validates_saves_and_resumes(make_run, file, scale):
     run = make_run(file, scale)
