@@ -28,7 +28,8 @@ class BaselineTrainOptions(TrainOptions):
 class BaselineModel(StageModel, SectionValidation):
     """Pixel loss to the HR section; validated on whole sections, as stage III is.
 
-    ``train.offset_lr_mul`` is EDVR's ``dcn_lr_mul`` of BasicSR, for all deformable convolutions.
+    ``train.offset_lr_mul`` is for offsets and masks of all deformable convolutions; BasicSR's ``dcn_lr_mul`` of EDVR
+    slows their weights, too.
     """
 
     Options = BaselineTrainOptions

@@ -43,8 +43,8 @@ class GPEMSRModel(StageModel, SectionValidation):
     ``path.pretrain_prior`` is the checkpoint of stage II. The prior stays frozen and in eval mode.
     ``path.pretrain_without_prior`` is one of the same network trained ``without: prior``, which costs less an
     iteration: training goes on from it, and the prior is let in.
-    The offsets and masks of deformable convolutions learn at ``train.offset_lr_mul`` times the learning rate, as with
-    EDVR's ``dcn_lr_mul``: they are sums over hundreds of inputs, and could shut all that is aligned in a few steps.
+    The offsets and masks of deformable convolutions learn at ``train.offset_lr_mul`` times the learning rate: they
+    are sums over hundreds of inputs, and could shut all that is aligned in a few steps.
     In a validation each section is encoded once.
     """
 
