@@ -210,8 +210,8 @@ class PortableModel(BaseModel):
             groups = [len(group["params"]) for group in optimizer.param_groups]
             if groups != (was := [len(group["params"]) for group in saved["param_groups"]]):
                 raise InputError(
-                    f"the training state is of groups of {was} parameters, this training has {groups}; "
-                    "expected its network and train.offset_lr_mul as they were"
+                    f"the training state has groups of {was} parameters, this training of {groups}; "
+                    "expected the same network and train.offset_lr_mul"
                 )
         super().resume_training({**resume_state, "schedulers": schedulers})
         self.iteration = self.saved = resume_state["iter"]

@@ -65,7 +65,7 @@ def test_a_state_of_other_groups_of_parameters_is_refused(make_run):
     run = make_run("edvr")
     run.model().save(0, 1)
     run.options["train"]["offset_lr_mul"] = 0.1
-    with pytest.raises(InputError, match=r"expected its network and train.offset_lr_mul as they were"):
+    with pytest.raises(InputError, match=r"expected the same network and train.offset_lr_mul"):
         run.resumed(1)
 
 
