@@ -10,7 +10,7 @@ from pathlib import Path
 from gpemsr.errors import InputError
 from gpemsr.files import exclusive, sha256
 
-# name -> SHA-256 of gpemsr/weights/<name>.safetensors; <name>.md beside it is its model card
+# name -> SHA-256 of gpemsr/weights/<name>.safetensors; <name>.md next to it is its model card
 SHIPPED = {"fib25-x8": "dc42953af35342b16db75deeee9bebab54ce19b351c339f07eac408e4cb8e277"}
 
 WEIGHTS_HELP = f"checkpoint, its URL with a checksum (https://...#sha256=...), or {', '.join(SHIPPED)}"

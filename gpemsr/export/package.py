@@ -141,9 +141,9 @@ def difference(net: GPEMSR, run: Any, path: Path) -> float:
 
 
 def card(export: Export, about: About) -> str:
-    """The package's README: how it is used, then the model card beside the weights, if there is one."""
-    beside = weights_file(export.weights).with_suffix(".md")
-    text = beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    """The package's README: how it is used, then the model card next to the weights, if there is one."""
+    model_card = weights_file(export.weights).with_suffix(".md")
+    text = model_card.read_text(encoding="utf-8") if model_card.is_file() else ""
     text = re.sub(r"^!\[.*\n", "", text, flags=re.MULTILINE)  # the package has no other files
     text = re.sub(r"\[([^\]]*)\]\((?![a-z]+://)[^)]*\)", r"\1", text)
     from jinja2 import Environment, PackageLoader

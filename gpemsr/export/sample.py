@@ -43,6 +43,6 @@ def stack_sample(source: str, sections: int, side: int) -> np.ndarray:
 
 
 def write_cover(path: Path, lr: np.ndarray, sr: np.ndarray) -> None:
-    """The LR section (h, w), its pixels enlarged, beside the super-resolved one (r*h, r*w); both uint8."""
+    """The LR section (h, w), its pixels enlarged, next to the super-resolved one (r*h, r*w); both uint8."""
     scale = len(sr) // len(lr)
     Image.fromarray(np.hstack([lr.repeat(scale, 0).repeat(scale, 1), sr])).save(path)

@@ -38,7 +38,7 @@ class Part:
         """The whole layer, or what the shape that was drawn last holds of it.
 
         Raises:
-            InputError: no such layer can be super-resolved, or the shape is beside it.
+            InputError: no such layer can be super-resolved, or the shape lies outside it.
         """
         if layer is None:
             raise InputError("no image layer; open an LR stack first")
