@@ -147,7 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     with contextlib.ExitStack() as opened:
         volume = opened.enter_context(open_volume(source, arguments.dataset, voxel_size, **opening))
         if arguments.lr:
-            lr = opened.enter_context(open_volume(arguments.lr, channel=arguments.channel, time=arguments.time))
+            opening["on_missing"] = "replace"  # RealLR refuses such sections itself
+            lr = opened.enter_context(open_volume(arguments.lr, **opening))
             job.lr = RealLR(volume, lr, parse_range(arguments.lr_range, OPTION))
             job.scales = arguments.scales or [job.lr.scale]
         paths = make_lmdbs(volume, job)

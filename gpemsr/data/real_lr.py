@@ -67,8 +67,12 @@ class RealLR:
         offset = self.lr.numbers[0] - self.hr.numbers[0]
         found = survey(self.lr, [number + offset for number in numbers], *within)
         if found.absent:
-            absent = min(found.absent)
-            raise InputError(f"{self.lr.source}: section {absent} is absent; --missing-sections {absent} leaves it out")
+            first = min(found.absent)
+            left_out = " ".join(str(number - offset) for number in sorted(found.absent))
+            raise InputError(
+                f"{self.lr.source}: section {first} is missing or blank ({found.absent[first]}); "
+                f"--missing-sections {left_out} (numbers of HR) leaves such sections out"
+            )
         sections = sorted(numbers)[:: max(1, len(numbers) // 64)]
         self.grey_range = choose_range(
             self.choice,

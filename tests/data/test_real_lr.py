@@ -110,6 +110,20 @@ def test_a_section_that_lies_elsewhere_is_refused_or_left_out(files, capsys, shi
     assert np.array_equal(store.read("pairs", 1), store.read("pairs", 0))
 
 
+def test_a_blank_lr_section_is_named_by_the_number_of_hr_that_leaves_it_out(files, capsys):
+    hr = tissue()
+    lr = np.uint8(binned(hr))
+    lr[1] = 0
+    files(hr, lr)
+    Path("lr.tif").unlink()
+    Path("lr.tif").mkdir()
+    for number, section in enumerate(lr, start=5):
+        tifffile.imwrite(f"lr.tif/{number}.tif", section, photometric="minisblack")
+    assert run() == 2
+    assert "section 6 is missing or blank (all 0); --missing-sections 1 (numbers of HR)" in capsys.readouterr().err
+    assert run("--missing-sections", "1") == 0
+
+
 @pytest.mark.parametrize(
     ("lr", "sizes", "expected"),
     [
