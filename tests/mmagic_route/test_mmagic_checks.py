@@ -28,11 +28,11 @@ def run(stage, monkeypatch, capsys):
     ("key", "value", "message"),
     [
         ("model.pretrain_prior", "absent.pth", 'model.pretrain_prior="absent.pth": no such file or folder'),
-        ("model.pretrain_prior", None, "model.pretrain_prior=null: the checkpoint of stage II"),
+        ("model.pretrain_prior", None, "model.pretrain_prior=null: expected the checkpoint of stage II"),
         ("model.generator.num_fat", 4, "model.generator.num_fat: unknown key; did you mean num_feat"),
         ("model.generator.deformable_groups", 3, "model.generator.num_feat=8: a multiple of deformable_groups=3"),
         ("model.generator.perceptual", "vgg19", "model.contextual_loss.features=vqgan: only with model.generator"),
-        ("model.generator.num_frame", 5, "train_dataloader.dataset.num_frame=3: model.generator.num_frame=5"),
+        ("model.generator.num_frame", 5, "train_dataloader.dataset.num_frame=3: expected model.generator.num_frame=5"),
         ("model.pixel_loss.type", "L7Loss", 'model.pixel_loss.type="L7Loss": nothing of this name is registered'),
         ("train_dataloader.dataset.dataroot_gt", "no.lmdb", 'train_dataloader.dataset.dataroot_gt="no.lmdb": no such'),
         ("val_dataloader.dataset.dataroot_lq", "no.lmdb", 'val_dataloader.dataset.dataroot_lq="no.lmdb": no such'),
