@@ -1,5 +1,6 @@
 """The job script of docs/training.md, with stand-ins for SLURM's commands."""
 
+import contextlib
 import os
 import re
 import signal
@@ -19,12 +20,16 @@ def run_job(folder: Path, training: str, number: int = 0) -> str:
         (folder / name).write_text(f"#!/bin/bash\n{text}\n")
         (folder / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-    with subprocess.Popen(["bash", str(script)], cwd=folder, env=environment) as job:
-        while not (folder / "started").exists() and job.poll() is None:
-            time.sleep(0.01)
-        if number:
-            job.send_signal(number)
-        job.wait(20)
+    with subprocess.Popen(["bash", str(script)], cwd=folder, env=environment, start_new_session=True) as job:
+        try:
+            while not (folder / "started").exists() and job.poll() is None:
+                time.sleep(0.01)
+            if number:
+                job.send_signal(number)
+            job.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(job.pid, signal.SIGKILL)
     log = folder / "log"
     return log.read_text() if log.exists() else ""
 
@@ -38,7 +43,9 @@ def test_a_job_whose_training_is_done_ends(tmp_path):
 
 
 def test_the_job_script_saves_and_queues_the_job_again(tmp_path):
-    training = 'trap "echo saved >> log; exit 0" USR1; echo "$@" > started; while :; do /bin/sleep 0.05; done'
+    training = (
+        'trap "echo saved >> log; exit 0" USR1; /bin/sleep 0.5; echo "$@" > started; while :; do /bin/sleep 0.05; done'
+    )
     assert run_job(tmp_path, training, signal.SIGUSR1) == "saved\nrequeue 7\n"
     command = (tmp_path / "started").read_text().split()
     assert command[1:3] == ["gpemsr-train", "-opt"]
