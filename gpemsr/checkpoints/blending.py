@@ -24,8 +24,9 @@ def blend(state: State, other: State, share: float) -> State:
         if value.shape != other[name].shape:
             sizes = " and ".join("x".join(map(str, x.shape)) for x in (value, other[name]))
             raise InputError(f"{name} has sizes {sizes}; expected weights of the same network")
-    pairs = {name: (value, other[name]) for name, value in state.items()}
     return {
-        name: torch.lerp(a.float(), b.float(), share).to(a.dtype) if a.is_floating_point() else a
-        for name, (a, b) in pairs.items()
+        name: torch.lerp(value.float(), other[name].float(), share).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in state.items()
     }

@@ -174,19 +174,20 @@ class StageModel(PortableModel, SRModel):
 
 
 def parameter_groups(net: torch.nn.Module, train: Mapping, offset_lr_mul: float) -> list[dict[str, Any]]:
-    """What of ``net`` learns; offsets and masks of deformable convolutions, if slower than the rest, in a second group.
+    """What of ``net`` learns; offsets and masks of deformable convolutions, where they have a rate, in a second group.
 
     Args:
         net: to be trained.
         train: that section of the option file.
-        offset_lr_mul: what their learning rate is multiplied by, if ``train`` does not say.
+        offset_lr_mul: what their learning rate is multiplied by, if ``train`` does not say; 1 makes no second group.
     """
     factor = train.get("offset_lr_mul", offset_lr_mul)
+    apart = "offset_lr_mul" in train or offset_lr_mul != 1
     slower: list[torch.nn.Parameter] = []
     others: list[torch.nn.Parameter] = []
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            (slower if "conv_offset" in name and factor != 1 else others).append(parameter)
+            (slower if apart and "conv_offset" in name else others).append(parameter)
     groups: list[dict[str, Any]] = [{"params": others}]
     return [*groups, {"params": slower, "lr": train["optim_g"]["lr"] * factor}] if slower else groups
 
