@@ -141,7 +141,8 @@ class StageOne(nn.Module):
         widths = options["channels"] if kind.step == 16 else options["channels"][:1] + options["channels"][2:]
         self.dim = len(FSQ_LEVELS) if kind.quantiser == "fsq" else options["code_dim"]
         sizes = (self.dim, 1, options["norm_groups"])
-        self.kind, self.encoder, self.decoder = kind, Encoder(widths, *sizes), Decoder(widths, *sizes)
+        self.kind, self.widths = kind, widths
+        self.encoder, self.decoder = Encoder(widths, *sizes), Decoder(widths, *sizes)
         self.quantiser = Quantiser(kind, self.dim)
         self.enlarge = Bicubic(SCALE)
 
