@@ -21,6 +21,10 @@ BLOCK = 1 << 20  # bytes read at once
 _held: set[Path] = set()  # lock files of this process
 
 
+class Busy(InputError):
+    """Another process has what this one needs for itself."""
+
+
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A name to write a file or a folder under, which becomes ``path`` if the block ends well.
@@ -50,12 +54,13 @@ def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
     holds it.
 
     Raises:
-        InputError: another process has it, or the folder cannot be written.
+        Busy: another process has it.
+        InputError: the folder cannot be written.
     """
     lock = path.with_name(f".{path.name}.lock").absolute()
     refused = f"{path}: another process {doing}{{}}; start again when that has ended"
     if lock in _held:  # and opening it would free it
-        raise InputError(refused.format(""))
+        raise Busy(refused.format(""))
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT)
@@ -67,7 +72,7 @@ def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
             is_free = False
         if not is_free:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
-            raise InputError(refused.format(holder and f" ({holder})"))
+            raise Busy(refused.format(holder and f" ({holder})"))
         _held.add(lock)
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

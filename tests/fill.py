@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import gpemsr
-from gpemsr.checkpoints import names
+from gpemsr.checkpoints import authors_names as names
 from gpemsr.checkpoints.authors import from_authors
 
 FOLDER = Path(os.environ.get("GPEMSR_FIXTURES", Path(__file__).parent / "fixtures"))

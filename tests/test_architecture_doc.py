@@ -16,7 +16,7 @@ def test_the_rooms_are_the_folders():
 
 def test_the_files_to_change_exist():
     table = PAGE.partition("## Where to change what")[2].partition("\n## ")[0]
-    files = re.findall(r"`([\w/]+\.(?:py|jinja))`", table)
+    files = re.findall(r"`([\w/]+\.(?:py|jinja|yml))`", table)
     assert len(files) >= 9
     assert [file for file in files if not (CHECKOUT / file).is_file()] == []
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torchvision.models import VGG19_Weights
+
+from gpemsr.data import download
+from gpemsr.errors import InputError
+from gpemsr.files import Busy
 
 DOWNLOAD = "download"
 
@@ -36,16 +39,16 @@ def fetch(published: PublishedWeights) -> Path:
     """The file in torch's cache, downloaded (checked by the hash in its name) if it is not there yet.
 
     Raises:
-        ValueError: "<option>=download: ..." if the site cannot be reached.
+        ValueError: "<option>=download: ..." if it cannot be had.
     """
-    name = published.url.rsplit("/", 1)[1]
+    name = published.url.rpartition("/")[2]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = name.rsplit("-", 1)[1].split(".")[0]
+    while not path.is_file():
         try:
-            torch.hub.download_url_to_file(published.url, os.fspath(path), hash_prefix=prefix)
-        except (URLError, OSError, RuntimeError) as error:
+            download.fetch(published.url, path, name.rpartition("-")[2].partition(".")[0])
+        except Busy:  # another process, such as one of the same training
+            time.sleep(1)
+        except InputError as error:
             raise ValueError(
                 f"{published.option}={DOWNLOAD}: {published.url} cannot be downloaded ({error}); "
                 f"expected {published.instead}"

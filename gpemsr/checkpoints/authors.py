@@ -1,6 +1,6 @@
 """The weights that the GPEMSR authors released, under their names and under ours.
 
-They are the same tensors; the key names differ (:mod:`gpemsr.checkpoints.names`), and some of the authors'
+They are the same tensors; the key names differ (:mod:`gpemsr.checkpoints.authors_names`), and some of the authors'
 layers are never used in their forward pass: those are dropped, and named.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gpemsr.checkpoints.authors_names import authors_names, is_unused, options_of, rename
 from gpemsr.checkpoints.files import State, unwrap
-from gpemsr.checkpoints.names import authors_names, is_unused, options_of, rename
 from gpemsr.checkpoints.networks import NESTED, complete, shapes_of
 from gpemsr.errors import InputError
 

@@ -119,7 +119,7 @@ def _from_authors(arguments: argparse.Namespace, state: dict) -> tuple[dict, dic
     import yaml
 
     from gpemsr.checkpoints import authors
-    from gpemsr.checkpoints.names import modules_of
+    from gpemsr.checkpoints.authors_names import modules_of
 
     comparison = authors.compare(state)
     options = comparison.options

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpemsr.checkpoints.shipped import WEIGHTS_HELP, weights_file
+from gpemsr.checkpoints.shipped import WEIGHTS_HELP, check_weights
 from gpemsr.cli import new_parser
 from gpemsr.cli.lmdb import parse_crop
 from gpemsr.data.degradations import LINEAR
@@ -122,11 +122,12 @@ def read_job(arguments: argparse.Namespace):
     """The arguments as a :class:`~gpemsr.volume.plan.Job`."""
     from gpemsr.volume.plan import Job
 
+    if arguments.weights is not None:
+        check_weights(arguments.weights)
     choice = parse_range(arguments.range)
     converted = {
         "source": arguments.input,
         "output": arguments.output.rstrip("/"),
-        "weights": None if arguments.weights is None else str(weights_file(arguments.weights)),
         "options": arguments.opt,
         "grey_range": (choice.low, choice.high) if isinstance(choice, GreyRange) else choice,
         "voxel_size": None if arguments.voxel_size is None else tuple(arguments.voxel_size),

@@ -11,9 +11,10 @@ import requests
 from tqdm import tqdm
 
 from gpemsr.errors import InputError
-from gpemsr.files import publish, sha256, write_errors
+from gpemsr.files import exclusive, publish, sha256, write_errors
 
 PIECE = 1 << 14  # bytes read at once from the network: at most so much is lost when a connection is cut
+RETRIES = 2  # attempts in a row, after the first, that may transfer nothing
 TIMEOUT = (15, 60)  # seconds to connect, and to wait for the next bytes
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 BAR = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "disable": None}  # no bar in a log
@@ -21,20 +22,28 @@ Check = Callable[[Path, str], object]  # raises InputError, with the remedy, if 
 
 
 def fetch(
-    url: str, path: Path, checksum: str | None = None, retries: int = 5, check: Check = lambda path, remedy: None
+    url: str, path: Path, checksum: str | None = None, retries: int = RETRIES, check: Check = lambda path, remedy: None
 ) -> str:
     """Bring the file at ``url`` to ``path``, which appears when all of it is verified; returns its SHA-256.
 
     A partial download is ``<path>.part``, from which a later call continues.
 
     Args:
-        checksum: its SHA-256 in hexadecimal, if known.
-        retries: how many attempts in a row may transfer nothing.
+        checksum: its SHA-256 in hexadecimal, or how that begins, if known.
+        retries: see :data:`RETRIES`.
         check: what else the file must pass.
 
     Raises:
+        Busy: another process is fetching it.
         InputError: the server has no such file or cannot be reached, the disk is full, or the file fails a check.
     """
+    with exclusive(path, "is fetching it"):
+        if checksum and path.is_file() and (found := sha256(path)).startswith(checksum):
+            return found  # another process was faster
+        return _fetch(url, path, checksum, retries, check)
+
+
+def _fetch(url: str, path: Path, checksum: str | None, retries: int, check: Check) -> str:
     part = path.with_name(path.name + ".part")
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"
@@ -57,7 +66,7 @@ def verify(path: Path, checksum: str | None, remedy: str, check: Check) -> str:
     """
     with tqdm(total=_size(path), desc="checking", leave=False, **BAR) as bar:
         found = sha256(path, bar.update)
-    if checksum not in (None, found):
+    if checksum and not found.startswith(checksum):
         raise InputError(f"{path}: SHA-256 {found} is not {checksum}; {remedy}")
     check(path, remedy)
     return found

@@ -71,6 +71,13 @@ class PairOptions(DatasetOptions):
         return given if isinstance(given, list) else [] if given is None else [given]
 
 
+class PairCropOptions(CropOptions, PairOptions):
+    """Keys of the data sets that crop LR and HR alike; with ``use_shift`` crops begin between LR pixels too."""
+
+    dataroot_gt: str
+    use_shift: bool = False
+
+
 def check_crop(opt: Mapping[str, Any], paired: bool) -> None:
     """Refuse crops that are not aligned to the latent vectors and, if ``paired``, to the LR grid. Raises ValueError."""
     gt_size, scale = opt.get("gt_size"), opt.get("scale")

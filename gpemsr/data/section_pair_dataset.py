@@ -11,14 +11,7 @@ from torch.utils.data import Dataset
 
 from gpemsr.compat import importable_basicsr
 from gpemsr.data.lmdb_files import section_key
-from gpemsr.data.section_options import (
-    PRIOR_FACTOR,
-    CropOptions,
-    PairOptions,
-    check_crop,
-    check_pair,
-    parse_options,
-)
+from gpemsr.data.section_options import PRIOR_FACTOR, PairCropOptions, check_crop, check_pair, parse_options
 from gpemsr.data.section_pairs import Rectangle, SectionPairs
 from gpemsr.data.section_sampling import Augmentation, WorkerRandom, image_name, random_origin, to_tensor
 from gpemsr.data.stored_codes import StoredCodes
@@ -27,50 +20,26 @@ with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY
 
 
-class SectionPairOptions(CropOptions, PairOptions):
-    """Option keys of :class:`SectionPairDataset`."""
+class PairCrops(Dataset):
+    """One item per section: a random crop of LR and HR, flipped and rotated alike.
 
-    dataroot_gt: str
-    use_shift: bool = False
-    codes: str | None = None
-
-
-@DATASET_REGISTRY.register()
-class SectionPairDataset(Dataset):
-    """One item per section: ``lq`` float32 (1, h, w) and ``gt`` (1, scale * h, scale * w), both in [0, 1].
-
-    A random crop, flipped and rotated alike in LR and HR. It is aligned to the LR grid; with ``use_shift`` it begins at
-    any HR pixel and its LR is made there. With a file of ``codes`` it begins at multiples of 16 HR pixels, and the item
-    has stage I's ``codes`` of it, int64 (gt_size / 16, gt_size / 16).
-
-    Args:
-        opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
-
-    Raises:
-        InputError: a wrong option, LR and HR do not belong together or are smaller than ``gt_size``.
+    It is aligned to the LR grid; with ``use_shift`` it begins at any HR pixel and its LR is made there.
     """
 
-    Options: type[SectionPairOptions] = SectionPairOptions
+    Options: type[PairCropOptions]
 
     @classmethod
     def check_options(cls, opt: Mapping[str, Any]) -> None:
         """Conditions across keys. Raises ValueError("key=value: what is expected")."""
         check_crop(opt, paired=True)
         check_pair(opt)
-        if opt.get("codes") is not None:
-            if opt.get("use_shift"):
-                raise ValueError("use_shift=true: expected false with codes, as crops must begin where a code does")
-            if opt.get("gt_size") is None:
-                raise ValueError(f"codes={opt['codes']}: expected null for whole sections (gt_size: null)")
 
     def __init__(self, opt: dict[str, Any]) -> None:
         self.opt = opt
         self._options = parse_options(self.Options, opt, self.check_options)
         self._pairs = SectionPairs(self._options, self._options.gt_size, self._options.use_shift)
         self._random = WorkerRandom()
-        self.gt_store, codes = self._pairs.gt_store, self._options.codes
-        self.augmentations = Augmentation.possible(self._options.use_hflip, self._options.use_rot)
-        self._codes = None if codes is None else StoredCodes(codes, self.gt_store, self.augmentations)
+        self._codes: StoredCodes | None = None
 
     def __len__(self) -> int:
         return len(self._pairs.sections)
@@ -108,3 +77,44 @@ class SectionPairDataset(Dataset):
         self, volume: str, section: int, rectangle: Rectangle, shift: tuple[int, int], degradation: int
     ) -> np.ndarray:
         return self._pairs.read_lq(volume, section, rectangle, shift, degradation)
+
+
+class SectionPairOptions(PairCropOptions):
+    """Option keys of :class:`SectionPairDataset`."""
+
+    codes: str | None = None
+
+
+@DATASET_REGISTRY.register()
+class SectionPairDataset(PairCrops):
+    """:class:`PairCrops` with ``lq`` float32 (1, h, w) and ``gt`` (1, scale * h, scale * w), both in [0, 1].
+
+    With a file of ``codes`` crops begin at multiples of 16 HR pixels, and the item has stage I's ``codes``, int64
+    (gt_size / 16, gt_size / 16).
+
+    Args:
+        opt: see :class:`SectionPairOptions` and docs/datasets.md. ``gt_size: null`` gives the whole section.
+
+    Raises:
+        InputError: a wrong option, LR and HR do not belong together or are smaller than ``gt_size``.
+    """
+
+    Options = SectionPairOptions
+    _options: SectionPairOptions
+
+    @classmethod
+    def check_options(cls, opt: Mapping[str, Any]) -> None:
+        """Conditions across keys. Raises ValueError("key=value: what is expected")."""
+        super().check_options(opt)
+        if opt.get("codes") is not None:
+            if opt.get("use_shift"):
+                raise ValueError("use_shift=true: expected false with codes, as crops must begin where a code does")
+            if opt.get("gt_size") is None:
+                raise ValueError(f"codes={opt['codes']}: expected null for whole sections (gt_size: null)")
+
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.gt_store = self._pairs.gt_store
+        self.augmentations = Augmentation.possible(self._options.use_hflip, self._options.use_rot)
+        if self._options.codes is not None:
+            self._codes = StoredCodes(self._options.codes, self.gt_store, self.augmentations)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -117,7 +118,7 @@ class LmdbSectionStore(SectionStore):
         return {**self.__dict__, "_environment": None}
 
     def _checksums(self, volume: str) -> list[str]:
-        return [self.metadata["volumes"][volume].get("sha256") or sha256(self.root / "data.mdb")]
+        return [self.metadata["volumes"][volume].get("sha256") or checksum(self.root / "data.mdb")]
 
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         out = np.empty((height, width), info.dtype)
@@ -154,7 +155,7 @@ class DiskSectionStore(SectionStore):
         self._files = files
 
     def _checksums(self, volume: str) -> list[str]:
-        return [sha256(file) for file in self._files[volume].values()]
+        return [checksum(file) for file in self._files[volume].values()]
 
     def _read(self, info: VolumeInfo, section: int, y: int, x: int, height: int, width: int) -> np.ndarray:
         files = self._files[info.name]
@@ -164,6 +165,17 @@ class DiskSectionStore(SectionStore):
         if pixels.shape != info.shape or pixels.dtype != info.dtype:
             raise InputError(f"{files[section]}: {pixels.shape} {pixels.dtype} is not like the volume's first section")
         return pixels[y : y + height, x : x + width].copy()
+
+
+def checksum(file: Path) -> str:
+    """SHA-256 of a file, which is read again only if it has changed."""
+    state = file.stat()
+    return _checksum(file.absolute(), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _checksum(file: Path, *state: int) -> str:
+    return sha256(file)
 
 
 def open_section_store(root: str | Path, backend: str, grey_range: Sequence[float] | None = None) -> SectionStore:

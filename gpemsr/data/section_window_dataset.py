@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpemsr.compat import importable_basicsr
-from gpemsr.data.section_options import check_num_frame
-from gpemsr.data.section_pair_dataset import SectionPairDataset, SectionPairOptions
+from gpemsr.data.section_options import PairCropOptions, check_num_frame
+from gpemsr.data.section_pair_dataset import PairCrops
 from gpemsr.data.section_pairs import Rectangle
 from gpemsr.options.schema import PositiveInt
 
@@ -17,16 +17,15 @@ with importable_basicsr():
     from basicsr.utils.registry import DATASET_REGISTRY
 
 
-class SectionWindowOptions(SectionPairOptions):
+class SectionWindowOptions(PairCropOptions):
     """Option keys of :class:`SectionWindowDataset`."""
 
     num_frame: PositiveInt = 5
     use_zflip: bool = False
-    codes: None = None  # of stage II
 
 
 @DATASET_REGISTRY.register()
-class SectionWindowDataset(SectionPairDataset):
+class SectionWindowDataset(PairCrops):
     """One item per section: ``lq`` float32 (num_frame, 1, h, w) around it and its ``gt`` (1, scale * h, scale * w).
 
     All sections are cropped, flipped and rotated alike. At the ends of a volume the edge section is repeated;

@@ -31,7 +31,7 @@ class Job:
     Attributes:
         source: the LR volume; all that :func:`gpemsr.data.volumes.reader.open_volume` reads.
         output: the volume to make; its suffix says the format: ``.zarr``, ``.ome.tif``, ``.tif`` or ``.h5``.
-        weights: checkpoint; None for a network that learns nothing.
+        weights: checkpoint, its URL, or a network of :mod:`gpemsr.checkpoints.shipped`; None for one without weights.
         options: option file with ``network_g``; None where the checkpoint names its network.
         dataset, level, channel, time, voxel_size: see :class:`~gpemsr.data.volumes.volume.Opening`.
         grey_range: what becomes 0 and 1, as in training: two grey values, or a choice of

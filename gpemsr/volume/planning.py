@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from gpemsr import __version__
+from gpemsr.checkpoints.shipped import weights_file
 from gpemsr.data.grey_values import GreyRange, choose_range
 from gpemsr.data.survey import survey
 from gpemsr.data.volumes.formats import writable
@@ -59,6 +61,8 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
     with ExitStack() as opened:
         stack = open_stack(job)
         opened.callback(stack.close)
+        if job.weights is not None:
+            job = replace(job, weights=str(weights_file(job.weights)))
 
         from gpemsr import compat, register
         from gpemsr.volume.network import VolumeNetwork, usable_device

@@ -8,7 +8,9 @@ from loopback import names, served
 
 from gpemsr.checkpoints.shipped import weights_file
 from gpemsr.cli import upscale
+from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
+from gpemsr.files import exclusive
 
 WEIGHTS = np.random.default_rng(0).bytes(100_000)
 CHECKSUM = hashlib.sha256(WEIGHTS).hexdigest()
@@ -57,6 +59,36 @@ def test_without_a_checksum_nothing_is_fetched(site, tmp_path, end, capsys):
     assert upscale.main([str(tmp_path / "lr.tif"), str(tmp_path / "sr.zarr"), "--weights", url]) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"error: {url}: expected https://") and message.count("\n") == 1
+    assert not site.requests
+
+
+def write_stack(path, voxel_size) -> None:
+    with TiffStackWriter(path, (1, 8, 8), np.uint8, voxel_size) as stack:
+        stack.write(np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8))
+
+
+def upscaled(tmp_path, url: str, capsys) -> str:
+    """The line that gpemsr-upscale of lr.tif ends with."""
+    assert upscale.main([str(tmp_path / "lr.tif"), str(tmp_path / "sr.zarr"), "--weights", url]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and message.count("\n") == 1
+    return message
+
+
+def test_the_volume_is_checked_before_anything_is_fetched(site, cache, tmp_path, capsys):
+    url = f"{site.url}net.safetensors#sha256={CHECKSUM}"
+    assert "lr.tif: no such file" in upscaled(tmp_path, url, capsys)
+    write_stack(tmp_path / "lr.tif", None)
+    assert "voxel size unknown" in upscaled(tmp_path, url, capsys)
+    assert not site.requests and not cache.exists()
+
+
+def test_two_at_a_time_are_refused_in_one_line(site, cache, tmp_path, capsys):
+    write_stack(tmp_path / "lr.tif", (40.0, 8.0, 8.0))
+    url = f"{site.url}net.safetensors#sha256={CHECKSUM}"
+    with exclusive(cache / CHECKSUM[:16] / "net.safetensors", "is fetching it"):
+        message = upscaled(tmp_path, url, capsys)
+    assert "net.safetensors: another process is fetching it; start again when that has ended" in message
     assert not site.requests
 
 

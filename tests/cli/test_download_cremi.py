@@ -16,6 +16,7 @@ from gpemsr.cli.download_cremi import main
 from gpemsr.data.cremi import file_names, read_checksums
 from gpemsr.data.download import PIECE
 from gpemsr.errors import InputError
+from gpemsr.files import exclusive
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "download_cremi.py"
 NAME = "sample_A_20160501.hdf"
@@ -99,6 +100,13 @@ def test_a_file_must_have_the_checksum_that_is_given(site, tmp_path, capsys, lin
         assert not site.requests
     else:
         assert names(tmp_path / "out") == left
+
+
+def test_two_at_a_time_are_refused_in_one_line(site, tmp_path, capsys):
+    with exclusive(tmp_path / NAME, "is fetching it"):
+        assert run(site, tmp_path) == 2
+    line = f"error: {tmp_path / NAME}: another process is fetching it; start again when that has ended\n"
+    assert capsys.readouterr().err == line and not site.requests
 
 
 def test_a_missing_file_is_one_line_and_exit_code_2(site, tmp_path, capsys):

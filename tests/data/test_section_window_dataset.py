@@ -165,3 +165,8 @@ def test_workers_draw_different_crops(make_stores, tmp_path):
 def test_options_that_do_not_fit_are_refused(make_stores, changes, message):
     with pytest.raises(InputError, match=message):
         SectionWindowDataset(options(make_stores(), **changes))
+
+
+def test_codes_are_not_for_windows(make_stores):
+    with pytest.raises(InputError, match="codes: unknown key"):
+        SectionWindowDataset(options(make_stores(), codes="codes.safetensors"))

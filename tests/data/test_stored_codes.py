@@ -9,11 +9,13 @@ import torch
 from safetensors.numpy import save_file
 from tiny_stages import tiny_network
 
+from gpemsr.data import section_store
 from gpemsr.data.section_pair_dataset import SectionPairDataset
 from gpemsr.data.section_sampling import Augmentation, to_tensor
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.stored_codes import StoredCodes, check_weights, write_codes
 from gpemsr.errors import InputError
+from gpemsr.files import sha256
 
 TURNS = {"use_hflip": True, "use_rot": True}
 STATE = {"a": torch.arange(3.0)}
@@ -147,6 +149,18 @@ def test_codes_of_other_sections_are_refused(stored):
     section.write_bytes(Path(options["dataroot_gt"], "v", "2.png").read_bytes())
     with pytest.raises(InputError, match=r"codes: has codes of sections other than those of .*hr"):
         SectionPairDataset(options)
+
+
+def test_a_folder_is_read_for_its_checksums_once(stored, monkeypatch):
+    options, read = stored(), []
+    monkeypatch.setattr(section_store, "sha256", lambda file: read.append(file.name) or sha256(file))
+    for _ in range(2):
+        SectionPairDataset(options)
+    assert not read  # known since the codes were written
+    section = Path(options["dataroot_gt"], "w", "0.png")
+    section.write_bytes(section.read_bytes())
+    SectionPairDataset(options)
+    assert read == ["0.png"]
 
 
 def test_codes_of_other_weights_are_refused(stored):

@@ -1,6 +1,7 @@
 """Each shipped option file is accepted; a renamed key and a wrong type, one of each schema, are refused by name."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -87,6 +88,16 @@ def load(file: Path, folder: Path) -> dict:
     if not torch.cuda.is_available():
         options["num_gpu"] = 0
     return options
+
+
+def test_the_size_of_a_codebook_is_set_in_two_files():
+    files = {str(file.relative_to(OPTIONS)) for file in OPTIONS.rglob("*.yml") if "num_codes:" in bare(file)}
+    assert files == {"stage1.yml", "test_x8.yml", "demo/stage1.yml", "demo/_base_/gpemsr.yml"}
+
+
+def bare(file: Path) -> str:
+    """An option file's text without comments."""
+    return re.sub("#.*", "", file.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
