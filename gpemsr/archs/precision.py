@@ -22,7 +22,6 @@ class InBFloat16:
 
     Args:
         network: a :class:`~gpemsr.volume.section_loop.SectionNetwork`, in eval mode.
-        device: where it is.
     """
 
     def __init__(self, network: Any, device: torch.device | str) -> None:

@@ -45,7 +45,6 @@ class Benchmark:
     and ``segmentation_*.tif``. A row is run again if anything that it depends on has changed, or if it has an error.
 
     Args:
-        options: what to compare.
         file: the option file, for the report.
 
     Raises:

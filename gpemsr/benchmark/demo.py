@@ -261,8 +261,6 @@ def plot_comparison(
     """Write a PNG of LR, bicubic, GPEMSR and HR: the whole section, and a zoom on its most detailed quarter.
 
     Args:
-        result: a scored section.
-        path: PNG to write.
         pixel_size: nm of an HR pixel, for the scale bars; None for none.
         note: a line at the bottom, for the origin of the data.
     """

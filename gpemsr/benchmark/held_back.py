@@ -54,9 +54,7 @@ def held_back_sections(
 
     Args:
         net: the trained network in eval mode, with its stage I encoder (``perceptual: vqgan``) for the codes.
-        dataset: with HR sections.
         usage: counts the codes that stage I gives the HR sections; on the network's device.
-        precision: what the network computes in.
         consistent_with: how LR was made, to make the images consistent with it; None to leave them.
     """
     bicubic, device = Bicubic(net.scale), usage.counts.device

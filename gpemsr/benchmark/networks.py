@@ -28,9 +28,6 @@ def row_network(
 
     Args:
         net: of :func:`gpemsr.volume.network.load_network`; an oracle's true codes replace its prior.
-        method: the row.
-        stacks: the test set.
-        device: where ``net`` is.
 
     Raises:
         InputError: an oracle or bf16 of a network that is not GPEMSR's, or a network that takes whole stacks only.

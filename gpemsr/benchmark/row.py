@@ -40,8 +40,6 @@ def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: M
     The folder has its name only when it is complete. What goes wrong becomes the row's ``error``.
 
     Args:
-        options: the benchmark's.
-        method: the row.
         of: fingerprint of what the row depends on; recorded.
         hashes: of the row's own files; recorded.
     """

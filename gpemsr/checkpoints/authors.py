@@ -42,22 +42,14 @@ FIXED: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Comparison:
-    """How well an authors' state dict matches a network of ours.
+    """How well an authors' state dict matches a network of ours."""
 
-    Attributes:
-        options: ``network_g`` options of the network.
-        keys: the authors' key -> ours, for each entry of our state dict.
-        missing, left_over: authors' keys that the file lacks, or has and no layer of the authors' network has.
-        misshapen: "<key> <shape>, expected <shape>".
-        unused: authors' keys of layers that are never used, which are dropped.
-    """
-
-    options: dict
-    keys: dict[str, str]
-    missing: list[str] = field(default_factory=list)
-    left_over: list[str] = field(default_factory=list)
-    misshapen: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
+    options: dict  # ``network_g`` options of the network
+    keys: dict[str, str]  # the authors' key -> ours, for each entry of our state dict
+    missing: list[str] = field(default_factory=list)  # authors' keys that the file lacks
+    left_over: list[str] = field(default_factory=list)  # or has, and no layer of the authors' network has
+    misshapen: list[str] = field(default_factory=list)  # "<key> <shape>, expected <shape>"
+    unused: list[str] = field(default_factory=list)  # authors' keys of layers that are never used, which are dropped
 
     def check(self, state: State, shapes: Mapping[str, torch.Size]) -> None:
         """Record what in ``state`` does not match; ``shapes`` has our keys."""

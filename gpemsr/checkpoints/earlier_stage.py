@@ -21,7 +21,6 @@ def take_sizes(options: Mapping[str, Any], file: str) -> None:
 
     Args:
         options: an option file's content, checked or not.
-        file: its name, for the message.
 
     Raises:
         InputError: the option file has another value, or the checkpoint names options that no network has.

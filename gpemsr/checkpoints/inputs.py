@@ -24,7 +24,6 @@ def check_inputs(options: Mapping[str, Any], file: str, processes: int = 1) -> N
 
     Args:
         options: the file's content, with ``--force_yml`` applied, as ``check_options`` takes it.
-        file: its name, for the message.
         processes: that train together.
 
     Raises:

@@ -16,9 +16,7 @@ class DegradedSections:
     """Reads like a :class:`SectionStore` of LR sections. HR pixels beyond whole LR pixels are left out.
 
     Args:
-        hr: the HR sections.
         scale: HR pixels per LR pixel, along y and x.
-        degradation: how LR is made.
 
     Attributes:
         volumes: as those of ``hr``, with LR sizes.

@@ -146,17 +146,11 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 @dataclass
 class Verified:
-    """What reading an LMDB back found, all sound.
+    """What reading an LMDB back found, all sound."""
 
-    Attributes:
-        sections: how many there are.
-        blank: keys of those of one value, which look like lost ones.
-        replaced: keys of those in whose place an earlier one stands.
-    """
-
-    sections: int
-    blank: list[str] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
+    sections: int  # how many there are
+    blank: list[str] = field(default_factory=list)  # keys of those of one value, which look like lost ones
+    replaced: list[str] = field(default_factory=list)  # keys of those in whose place an earlier one stands
 
     def __str__(self) -> str:
         remarks = [

@@ -17,13 +17,9 @@ SHOT_SHARE = 0.01  # of the noise, where none grows with the signal
 
 @dataclass(frozen=True)
 class Residual:
-    """What a fast scan differs by from the slow one, both at LR resolution and in the same grey values.
+    """What a fast scan differs by from the slow one, both at LR resolution and in the same grey values."""
 
-    Attributes:
-        image: (n, y, x), grey values of which 1 is full intensity.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # (n, y, x), grey values of which 1 is full intensity
 
     @property
     def deviation(self) -> float:
@@ -43,19 +39,12 @@ class Residual:
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted, and how well it imitates the fast scan.
+    """What was fitted, and how well it imitates the fast scan."""
 
-    Attributes:
-        parameters: of ``em``.
-        shift: (y, x) in HR pixels that the fast scan was moved by.
-        real: residual of the fast scan.
-        simulated: residual of ``em`` with the parameters.
-    """
-
-    parameters: dict[str, float]
-    shift: tuple[float, float]
-    real: Residual
-    simulated: Residual
+    parameters: dict[str, float]  # of ``em``
+    shift: tuple[float, float]  # (y, x) in HR pixels that the fast scan was moved by
+    real: Residual  # residual of the fast scan
+    simulated: Residual  # residual of ``em`` with the parameters
 
 
 def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit:
@@ -64,8 +53,6 @@ def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit
     Args:
         slow: (n, y, x) float32 in [0, 1], the HR sections.
         fast: the same field: of the same size, and then averaged over ``scale`` pixels, or smaller by ``scale``.
-        scale: HR pixels per LR pixel.
-        seed: of the noise simulated.
 
     Raises:
         InputError: sizes that do not belong together, or sections too small.

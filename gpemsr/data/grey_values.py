@@ -22,16 +22,12 @@ RANGE_HELP = (
 class GreyRange:
     """Which grey values become 0 and 1; those in between linearly, those beyond are clipped.
 
-    Attributes:
-        low: becomes 0.
-        high: becomes 1.
-
     Raises:
         InputError: ``low`` and ``high`` are not finite and ascending.
     """
 
-    low: float
-    high: float
+    low: float  # becomes 0
+    high: float  # becomes 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -70,19 +66,12 @@ class GreyRange:
 
 @dataclass(frozen=True)
 class Stored:
-    """Grey values as PNG keeps them, in 8 or 16 bits without sign: value = ``offset`` + ``step`` * what is stored.
+    """Grey values as PNG keeps them, in 8 or 16 bits without sign: value = ``offset`` + ``step`` * what is stored."""
 
-    Attributes:
-        dtype: of what is stored.
-        offset: 0 but for signed and floating-point values.
-        step: 1 but for floating-point values, which are rounded to 65536 steps of the range.
-        grey_range: of what is stored.
-    """
-
-    dtype: np.dtype
-    offset: float
-    step: float
-    grey_range: GreyRange
+    dtype: np.dtype  # of what is stored
+    offset: float  # 0 but for signed and floating-point values
+    step: float  # 1 but for floating-point values, which are rounded to 65536 steps of the range
+    grey_range: GreyRange  # of what is stored
 
     @classmethod
     def of(cls, dtype: np.dtype, grey_range: GreyRange) -> Stored:
@@ -128,7 +117,6 @@ def choose_range(
 
     Args:
         choice: what :func:`parse_range` returns; None is ``full`` for uint8 and uint16 and is refused for others.
-        dtype: of the grey values.
         observed: the smallest and the largest grey value, or what finds them.
         sample: yields sections for the percentiles.
         source: named in messages.

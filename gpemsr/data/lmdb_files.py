@@ -35,7 +35,6 @@ def stored_images(
     """The images that hold a section, or a region of it, in the order of their keys.
 
     Args:
-        volume, section: name and number.
         shape: (y, x) of the whole section.
         tile: sections with a longer side are stored as tiles of this size; None: never.
         region: (y, x, height, width); None for all.

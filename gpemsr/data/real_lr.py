@@ -34,7 +34,6 @@ class RealLR:
     """The LR stack that belongs to an HR stack: as many sections, HR = scale x LR pixels.
 
     Args:
-        hr, lr: the two.
         choice: which grey values of the LR stack become 0 and 1, see :func:`~gpemsr.data.grey_values.choose_range`.
 
     Attributes:

@@ -24,25 +24,15 @@ from gpemsr.files import sha256
 
 @dataclass(frozen=True)
 class VolumeInfo:
-    """What a store holds of one volume.
+    """What a store holds of one volume."""
 
-    Attributes:
-        name: the volume's name, first part of its keys.
-        sections: ascending section numbers in the source's numbering; every k-th or a split leaves gaps.
-        height: pixels of a section along y.
-        width: pixels of a section along x.
-        dtype: ``uint8`` or ``uint16``.
-        voxel_size: (z, y, x) in nm of the stored pixels, or None if unknown.
-        grey_range: which stored grey values are 0 and 1.
-    """
-
-    name: str
-    sections: tuple[int, ...]
-    height: int
-    width: int
-    dtype: np.dtype
-    voxel_size: VoxelSize | None
-    grey_range: GreyRange
+    name: str  # the volume's name, first part of its keys
+    sections: tuple[int, ...]  # their numbers in the source, ascending; every k-th or a split leaves gaps
+    height: int  # pixels of a section along y
+    width: int  # pixels of a section along x
+    dtype: np.dtype  # ``uint8`` or ``uint16``
+    voxel_size: VoxelSize | None  # (z, y, x) in nm of the stored pixels, or None if unknown
+    grey_range: GreyRange  # which stored grey values are 0 and 1
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -184,7 +174,6 @@ def open_section_store(root: str | Path, backend: str, grey_range: Sequence[floa
     Args:
         root: an LMDB folder made by ``gpemsr-lmdb`` (backend ``lmdb``), or a folder that holds one folder of
             numbered section images per volume (backend ``disk``).
-        backend: ``lmdb`` or ``disk``.
         grey_range: which grey values of a folder are 0 and 1, if not those of the data type; an LMDB records them.
 
     Raises:

@@ -28,12 +28,7 @@ class SectionWindowTestOptions(PairOptions):
 class SectionStack:
     """The LR sections of one volume in the order of z, each read when it is asked for: (1, h, w) in [0, 1].
 
-    Args:
-        pairs: where they are.
-        volume: the volume's name.
-
     Attributes:
-        numbers: their numbers, ascending.
         info: of the LR sections: their data type, grey range, voxel size.
         scale: HR pixels per LR pixel, along y and x.
     """
@@ -89,10 +84,7 @@ class SectionWindowTestDataset(Dataset):
 
     Attributes:
         stacks: the volumes' sections, by volume.
-        has_gt: whether there are HR sections.
-        num_frame: sections of a window.
         data_info: lists over all items of ``lq_path``, ``gt_path``, ``folder``, ``idx``, ``border``.
-        folders: the volumes.
 
     Raises:
         InputError: an option is invalid, or LR and HR do not belong together.

@@ -29,8 +29,6 @@ class StoredCodes:
     """Codes of a store's sections in a file of ``gpemsr-cache-codes``.
 
     Args:
-        path: the file.
-        store: the HR sections.
         augmentations: the orientations that are asked for.
 
     Raises:
@@ -49,7 +47,6 @@ class StoredCodes:
         """The codes of the turned section under a crop: int64 (size, size), turned.
 
         Args:
-            volume, section: name and number.
             y, x, size: of the crop before it is turned, in codes.
             augment: how the section is turned.
         """
@@ -75,10 +72,6 @@ def write_codes(
     """Compute the codes of all sections, as far as these fill whole codes, and write them.
 
     Args:
-        path: the file to write.
-        store: the HR sections.
-        augmentations: the orientations to store.
-        state: stage I's weights.
         encode: HR images (1, 1, H, W) in [0, 1] -> codes (1, H / 16, W / 16).
 
     Raises:

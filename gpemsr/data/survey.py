@@ -14,19 +14,12 @@ from gpemsr.errors import InputError
 
 @dataclass
 class Survey:
-    """Of the sections of a job, cropped.
+    """Of the sections of a job, cropped."""
 
-    Attributes:
-        low: the smallest grey value.
-        high: the largest one.
-        absent: number of a section that is not there or of one value -> the reason.
-        blank: those of one value that ``keep`` keeps.
-    """
-
-    low: float = math.inf
-    high: float = -math.inf
-    absent: dict[int, str] = field(default_factory=dict)
-    blank: list[int] = field(default_factory=list)
+    low: float = math.inf  # the smallest grey value
+    high: float = -math.inf  # the largest one
+    absent: dict[int, str] = field(default_factory=dict)  # number of one that is not there, or of one value -> why
+    blank: list[int] = field(default_factory=list)  # those of one value that ``keep`` keeps
 
 
 def survey(volume: Volume, numbers: Sequence[int], y: slice, x: slice, progress: bool = False) -> Survey:

@@ -39,12 +39,8 @@ class TrainingStream(Sampler):
     the last. BasicSR's epochs are spans of the stream: ``len(dataset) * ratio`` items, rounded up to full batches.
 
     Args:
-        dataset: the sections.
-        num_replicas: number of processes.
-        rank: of this process.
         ratio: ``dataset_enlarge_ratio``.
         batch: items of a step, of all processes.
-        total_iter: steps of the whole training.
         seed: of the permutations and of the items.
         done: what the training that is resumed has done.
     """
@@ -112,7 +108,6 @@ class SeededItems(Dataset):
 
     Args:
         dataset: any data set of BasicSR's or ours.
-        seed: of the training.
         skip_bad: take the next section where one cannot be read. Items then say why as ``left_out``, or ''.
 
     Raises:

@@ -17,23 +17,14 @@ BASICSR = (
 
 @dataclass(frozen=True)
 class About:
-    """A model as its package describes it.
+    """A model as its package describes it."""
 
-    Attributes:
-        name: five characters or more.
-        authors: their names.
-        licence: SPDX identifier.
-        frames: sections of a window.
-        scale: HR over LR size.
-        step: LR heights and widths are multiples of it.
-    """
-
-    name: str
-    authors: tuple[str, ...]
-    licence: str
-    frames: int
-    scale: int
-    step: int
+    name: str  # five characters or more
+    authors: tuple[str, ...]  # their names
+    licence: str  # SPDX identifier
+    frames: int  # sections of a window
+    scale: int  # HR over LR size
+    step: int  # LR heights and widths are multiples of it
 
     @property
     def least(self) -> int:

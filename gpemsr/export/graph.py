@@ -20,11 +20,7 @@ SIZE = 32  # about the LR pixels along y and x that a graph is traced with
 
 
 class SectionsAsChannels(nn.Module):
-    """The network with the sections of its window as channels, as programs know images.
-
-    Args:
-        net: in eval mode.
-    """
+    """The network, in eval mode, with the sections of its window as channels, as programs know images."""
 
     def __init__(self, net: GPEMSR) -> None:
         super().__init__()

@@ -56,17 +56,11 @@ class Export:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was found while the package was written.
+    """What was found while the package was written."""
 
-    Attributes:
-        differences: of each format, the largest difference from the network, grey values in [0, 1].
-        step: LR heights and widths are multiples of it.
-        size: of the package, bytes.
-    """
-
-    differences: dict[str, float]
-    step: int
-    size: int
+    differences: dict[str, float]  # of each format, the largest difference from the network, grey values in [0, 1]
+    step: int  # LR heights and widths are multiples of it
+    size: int  # of the package, bytes
 
 
 def check_export(export: Export) -> None:

@@ -35,7 +35,6 @@ class WithoutBlank:
     """A loader of sections, one a batch, that skips those whose ``gt`` is blank.
 
     Attributes:
-        dataset: the loader's.
         left_out: keys of what was skipped.
     """
 

@@ -9,12 +9,7 @@ class CodebookUsage:
     """Counts of each code, forgotten exponentially.
 
     Args:
-        num_codes: entries of the codebook.
         memory: steps over which counts fade to 1/e.
-        device: where to count.
-
-    Attributes:
-        steps: steps counted so far.
     """
 
     def __init__(self, num_codes: int, memory: int = 50, device: torch.device | str = "cpu") -> None:

@@ -10,16 +10,11 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """How a segmentation differs from the ground truth; lower is better.
+    """How a segmentation differs from the ground truth; lower is better."""
 
-    Attributes:
-        voi_split, voi_merge: the two parts of the variation of information, in bits.
-        adapted_rand: 1 minus the F-score of the Rand index.
-    """
-
-    voi_split: float
+    voi_split: float  # the two parts of the variation of information, in bits
     voi_merge: float
-    adapted_rand: float
+    adapted_rand: float  # 1 minus the F-score of the Rand index
 
     @property
     def voi(self) -> float:

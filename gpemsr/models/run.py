@@ -28,7 +28,6 @@ def train(pipeline: Callable[[], None], go_on: str) -> int:
     """Run ``pipeline``, BasicSR's ``train_pipeline``, until its end or a signal.
 
     Args:
-        pipeline: to be called.
         go_on: the command line that resumes the training, for the message.
 
     Returns:

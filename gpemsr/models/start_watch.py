@@ -14,9 +14,6 @@ PATIENCE = 0.1  # of the iterations
 class StartWatch:
     """Warns once if, after a tenth of the iterations, the network still gives the bilinear image.
 
-    Args:
-        total_iter: iterations of the training.
-
     Attributes:
         gain: mean PSNR of the sections validated last minus that of their bilinear images (dB); None before that.
         first: the iteration to look at first.
@@ -32,7 +29,6 @@ class StartWatch:
         """Warn if ``gain`` or ``attention`` says that nothing is learned.
 
         Args:
-            iteration: of the last step.
             attention: mean weight of the sections in that step, 0 to 1; None if the network has no attention.
         """
         is_shut = attention is not None and attention < SHUT

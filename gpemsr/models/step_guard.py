@@ -20,14 +20,11 @@ class StepGuard:
     """Skips the steps of optimisers whose gradients are not finite, and puts statistics of batches back.
 
     Args:
-        optimizers: all of the training's.
-        networks: those that are trained.
         grad_clip: largest norm of an optimiser's gradients; None for no limit.
         limit: steps in a row that are skipped before the training stops.
 
     Attributes:
-        skipped: steps skipped so far.
-        in_a_row: those of them since the last that was not.
+        in_a_row: steps skipped since the last that was not.
     """
 
     def __init__(
@@ -64,12 +61,6 @@ class StepGuard:
 
     def end(self, iteration: int, losses: Mapping[str, Any], keys: Any, last_saved: str) -> None:
         """After a step: count it if it was skipped.
-
-        Args:
-            iteration: of the step.
-            losses: of the step, by name.
-            keys: sections of the batch.
-            last_saved: what to go on from.
 
         Raises:
             RunError: too many were skipped in a row.

@@ -22,15 +22,10 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 @dataclass(frozen=True)
 class Part:
-    """What is super-resolved of an image layer: all its sections, and a rectangle of them.
+    """What is super-resolved of an image layer: all its sections, and a rectangle of them."""
 
-    Attributes:
-        layer: (z, y, x) or (y, x), grey values.
-        y, x: pixels from, to.
-    """
-
-    layer: Any
-    y: tuple[int, int]
+    layer: Any  # (z, y, x) or (y, x), grey values
+    y: tuple[int, int]  # pixels from, to
     x: tuple[int, int]
 
     @classmethod

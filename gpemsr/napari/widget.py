@@ -38,11 +38,7 @@ class Signals(WorkerBaseSignals):
 
 
 class Worker(WorkerBase):
-    """Does a job in a thread; :meth:`quit` cancels it after the section that it is at.
-
-    Args:
-        job: what to do.
-    """
+    """Does a job in a thread; :meth:`quit` cancels it after the section that it is at."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(SignalsClass=Signals)

@@ -64,7 +64,6 @@ def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None
 
     Args:
         options: the file's content, with ``--force_yml`` applied.
-        file: its name, for the message.
         is_train: whether it is for training or for testing.
 
     Raises:

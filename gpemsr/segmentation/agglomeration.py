@@ -51,18 +51,12 @@ def agglomerate(
 
 @dataclass(frozen=True)
 class Agglomeration:
-    """How affinities become segmentations: fragments, agglomeration, boundary filled.
+    """How affinities become segmentations: fragments, agglomeration, boundary filled."""
 
-    Attributes:
-        thresholds: see :func:`agglomerate`.
-        kind, seed_distance: see :func:`make_fragments`.
-        by_section: each section separately: affinities along z count as 0, nothing is merged across sections.
-    """
-
-    thresholds: Sequence[float] = THRESHOLDS
-    kind: Literal["2d", "3d"] = "2d"
+    thresholds: Sequence[float] = THRESHOLDS  # see agglomerate
+    kind: Literal["2d", "3d"] = "2d"  # see make_fragments
     seed_distance: int = SEED_DISTANCE
-    by_section: bool = False
+    by_section: bool = False  # affinities along z count as 0, nothing is merged across sections
 
     def __post_init__(self) -> None:
         if self.by_section and self.kind != "2d":

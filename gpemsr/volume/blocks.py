@@ -20,23 +20,14 @@ from gpemsr.volume.tiles import Block, Grid, Span, blend
 
 @dataclass(frozen=True)
 class TileSection:
-    """One section of one tile, super-resolved.
+    """One section of one tile, super-resolved."""
 
-    Attributes:
-        z: its position in the stack.
-        tile: (y, x) numbers in the grid.
-        lq: (h, w) in [0, 1], all that the network saw of the section, or of the one that stands in for it.
-        sr: (r*h, r*w), float32, not clipped, of the same.
-        window: what the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ...
-        row: its place in the window's first axis.
-    """
-
-    z: int
-    tile: tuple[int, int]
-    lq: np.ndarray
-    sr: np.ndarray
-    window: Any
-    row: int
+    z: int  # its position in the stack
+    tile: tuple[int, int]  # (y, x) numbers in the grid
+    lq: np.ndarray  # (h, w) in [0, 1], all that the network saw of the section, or of the one that stands in for it
+    sr: np.ndarray  # (r*h, r*w), float32, not clipped, of the same
+    window: Any  # what the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ...
+    row: int  # its place in the window's first axis
 
 
 @dataclass
@@ -64,19 +55,12 @@ class SeamSums:
 
 @dataclass
 class BlockResult:
-    """A super-resolved block.
+    """A super-resolved block."""
 
-    Attributes:
-        image: (z, r*y, r*x) in the source's data type.
-        replaced: [z, y and x of the rectangle, the section that stands in], for each that was damaged.
-        seams: of the block.
-        layers: of trust, (z, y, x) float32, by name.
-    """
-
-    image: np.ndarray
-    replaced: list[list[Any]] = field(default_factory=list)
-    seams: SeamSums = field(default_factory=SeamSums)
-    layers: dict[str, np.ndarray] = field(default_factory=dict)
+    image: np.ndarray  # (z, r*y, r*x) in the source's data type
+    replaced: list[list[Any]] = field(default_factory=list)  # [z, y, x of the rectangle, section that stands in]
+    seams: SeamSums = field(default_factory=SeamSums)  # of the block
+    layers: dict[str, np.ndarray] = field(default_factory=dict)  # of trust, (z, y, x) float32, by name
 
 
 def super_resolve_tiles(
@@ -105,10 +89,6 @@ def super_resolve_block(
     """Super-resolve a block; the same bytes whichever blocks were done before.
 
     Args:
-        network: in the plan's precision.
-        stack: the LR stack.
-        grid: its tiles.
-        block: which block.
         batch: tiles that go through the network together.
         advance: called after each section of a tile.
         see: called with each section of a tile before it is blended, as it is and turned.

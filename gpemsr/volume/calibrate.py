@@ -26,15 +26,10 @@ BINS = 10
 
 @dataclass
 class Known:
-    """LR pixels whose error is known.
+    """LR pixels whose error is known."""
 
-    Attributes:
-        layers: (n,) each; grey values in [0, 1].
-        squared: mean squared error of the HR pixels under each, (n,).
-    """
-
-    layers: dict[str, np.ndarray]
-    squared: np.ndarray
+    layers: dict[str, np.ndarray]  # (n,) each; grey values in [0, 1]
+    squared: np.ndarray  # mean squared error of the HR pixels under each, (n,)
 
     def halves(self) -> list[Known]:
         """The first and the second half, in the order of the sections."""
@@ -78,15 +73,10 @@ def measure(
 
 
 class Score(NamedTuple):
-    """How well a layer says where the error is.
+    """How well a layer says where the error is."""
 
-    Attributes:
-        rank: Spearman's correlation of the error to expect by it with the true one.
-        ratio: mean squared error of the tenth of the LR pixels with the largest, over that of the others.
-    """
-
-    rank: float
-    ratio: float
+    rank: float  # Spearman's correlation of the error to expect by it with the true one
+    ratio: float  # mean squared error of the tenth of the LR pixels with the largest, over that of the others
 
 
 def score(expected: np.ndarray, squared: np.ndarray) -> Score:
@@ -108,11 +98,8 @@ def draw_reliability(path: Path, calibration: Calibration, known: Known, levels:
     """Draw expected against true error, in tenths of the LR pixels.
 
     Args:
-        path: PNG to write.
         calibration: made without ``known``.
-        known: whose errors are known.
         levels: grey levels of the range.
-        note: below the picture.
     """
     expected = calibration.expected_error(known.layers)
     parts = np.array_split(np.argsort(expected, kind="stable"), BINS)

@@ -18,17 +18,12 @@ Numbers = Annotated[list[FiniteFloat], Field(min_length=1)]
 
 
 class Curve(BaseModel):
-    """A value -> the root mean square error to expect; monotone, linear between the points, constant beyond.
-
-    Attributes:
-        values: ascending.
-        errors: of the grey range.
-    """
+    """A value -> the root mean square error to expect; monotone, linear between the points, constant beyond."""
 
     model_config = ConfigDict(extra="forbid")
 
-    values: Numbers
-    errors: Numbers
+    values: Numbers  # ascending
+    errors: Numbers  # of the grey range
 
     @model_validator(mode="after")
     def _same_length(self) -> Curve:
@@ -55,25 +50,16 @@ class Curve(BaseModel):
 
 
 class Calibration(BaseModel):
-    """What each layer says of the error, and all together.
-
-    Attributes:
-        scale: HR over LR size of the network.
-        weights: SHA-256 of its checkpoint.
-        degradation: of the residual, and of LR sections made for it.
-        layers: the error to expect by each layer alone.
-        coefficients: of the logarithms of these errors, in their sum.
-        combined: that sum -> the error to expect.
-    """
+    """What each layer says of the error, and all together."""
 
     model_config = ConfigDict(extra="forbid")
 
-    scale: int
-    weights: str | None
-    degradation: str
-    layers: Annotated[dict[str, Curve], Field(min_length=1)]
-    coefficients: dict[str, FiniteFloat]
-    combined: Curve
+    scale: int  # HR over LR size of the network
+    weights: str | None  # SHA-256 of its checkpoint
+    degradation: str  # of the residual, and of LR sections made for it
+    layers: Annotated[dict[str, Curve], Field(min_length=1)]  # the error to expect by each layer alone
+    coefficients: dict[str, FiniteFloat]  # of the logarithms of these errors, in their sum
+    combined: Curve  # that sum -> the error to expect
 
     @model_validator(mode="after")
     def _same_layers(self) -> Calibration:

@@ -37,7 +37,6 @@ class Column:
     single grey value, unless more than :data:`REACH` of these follow one another.
 
     Args:
-        stack: the LR stack.
         rectangles: (y, x) of each.
 
     Attributes:

@@ -105,13 +105,11 @@ class VolumeNetwork:
     Args:
         file: option file with ``network_g``; None where the checkpoint names its network.
         weights: the checkpoint; None for a network that learns nothing.
-        device: where to compute.
         precision: ``fp32`` or ``bf16``.
 
     Attributes:
         section: its options, see :func:`network_section`.
         scale: HR over LR size in x and y.
-        num_frame: sections of a window.
         has_prior: whether it has a prior that says how sure it is.
 
     Raises:

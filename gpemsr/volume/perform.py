@@ -24,11 +24,7 @@ Execute = Callable[[Run, Sequence[Task], Callable[[], object]], Iterable[tuple[T
 
 
 class BlocksFailed(Exception):
-    """Some blocks could not be super-resolved.
-
-    Attributes:
-        errors: one line for each.
-    """
+    """Some blocks could not be super-resolved."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("; ".join(errors))
@@ -46,11 +42,9 @@ def super_resolve(
     """Super-resolve a volume, see :class:`~gpemsr.volume.plan.Job`.
 
     Args:
-        job: what to do.
         resume: go on with a run that was begun.
         part: (i, n): only every n-th block, from the i-th on; i counts from 1.
         execute: does tasks, such as :class:`gpemsr.volume.scheduler.Scheduler`; one after the other by default.
-        progress: show a bar.
 
     Returns:
         What :meth:`gpemsr.volume.run.Run.summary` says; None if other parts are still to be done.

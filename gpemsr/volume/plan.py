@@ -104,60 +104,34 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is fixed before the first block.
+    """What is fixed before the first block."""
 
-    Attributes:
-        version: of this package.
-        source: fingerprint, shape and data type of the LR volume.
-        region: z, y, x of it, in voxels.
-        voxel_size: (z, y, x) in nm of the LR voxels.
-        translation: (z, y, x) in nm of the centre of the LR volume's first voxel.
-        grey_range: grey values that become 0 and 1.
-        mask: fingerprint of the mask.
-        missing: sections known to be damaged.
-        weights: SHA-256 of the checkpoint.
-        network: its options.
-        num_frame: sections of a window.
-        scale: HR over LR size.
-        precision: ``fp32`` or ``bf16``.
-        tile, overlap, halo: see :class:`~gpemsr.volume.tiles.Tiling`; LR pixels.
-        depth: sections of a block.
-        tiles: tiles of a block along y and x.
-        batch: tiles that go through the network together.
-        blocks: those to super-resolve; None is all, others have no tissue.
-        pyramid: whether coarser levels are made.
-        ome_version: of the image.
-        degradation, consistent: see :class:`Job`.
-        trust: names of the layers.
-        calibration: a :class:`~gpemsr.volume.calibration.Calibration` as plain data.
-    """
-
-    version: str
-    source: dict[str, Any]
-    region: Region
-    voxel_size: tuple[float, float, float]
-    translation: tuple[float, float, float]
-    grey_range: tuple[float, float]
-    mask: str | None
-    missing: list[int]
-    weights: str | None
-    network: dict[str, Any]
-    num_frame: int
-    scale: int
-    precision: Precision
-    tile: int
+    version: str  # of this package
+    source: dict[str, Any]  # fingerprint, shape and data type of the LR volume
+    region: Region  # z, y, x of it, in voxels
+    voxel_size: tuple[float, float, float]  # (z, y, x) in nm of the LR voxels
+    translation: tuple[float, float, float]  # (z, y, x) in nm of the centre of the LR volume's first voxel
+    grey_range: tuple[float, float]  # grey values that become 0 and 1
+    mask: str | None  # fingerprint of the mask
+    missing: list[int]  # sections known to be damaged
+    weights: str | None  # SHA-256 of the checkpoint
+    network: dict[str, Any]  # its options
+    num_frame: int  # sections of a window
+    scale: int  # HR over LR size
+    precision: Precision  # ``fp32`` or ``bf16``
+    tile: int  # LR pixels, see Tiling
     overlap: int
     halo: int
-    depth: int
-    tiles: int
-    batch: int
-    blocks: list[int] | None
-    pyramid: bool
-    ome_version: str
+    depth: int  # sections of a block
+    tiles: int  # tiles of a block along y and x
+    batch: int  # tiles that go through the network together
+    blocks: list[int] | None  # those to super-resolve; None is all, others have no tissue
+    pyramid: bool  # whether coarser levels are made
+    ome_version: str  # of the image
     degradation: str
     consistent: bool
-    trust: list[str]
-    calibration: dict[str, Any] | None
+    trust: list[str]  # names of the layers
+    calibration: dict[str, Any] | None  # a :class:`~gpemsr.volume.calibration.Calibration` as plain data
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -44,7 +44,6 @@ def prepare(job: Job, resume: bool = False, is_worker: bool = False) -> tuple[Ru
     """Open and check all that a job needs, and plan it; writes nothing.
 
     Args:
-        job: what to do.
         resume: go on with a run that was begun, or finished, whose sizes are taken where the job has none.
         is_worker: only a worker of a run, which measures nothing.
 
@@ -89,11 +88,8 @@ def make_plan(
     """The plan of a job, and what it takes; needs no torch.
 
     Args:
-        job: what to do.
-        stack: of :func:`open_stack`.
         network: what is known of the network.
         cost: of a section of a tile.
-        machine: that it runs on.
         known: of the plan that the run was begun with; its sizes are taken where the job has none.
 
     Raises:

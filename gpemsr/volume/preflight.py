@@ -19,30 +19,19 @@ BLENDING = 2**32  # bytes for blending a block, at most
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run has.
+    """What a run has."""
 
-    Attributes:
-        memory: bytes that it may take.
-        is_gpu: whether they are a GPU's.
-    """
-
-    memory: int
-    is_gpu: bool = False
+    memory: int  # bytes that it may take
+    is_gpu: bool = False  # whether they are a GPU's
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a section of a tile takes.
+    """What a section of a tile takes."""
 
-    Attributes:
-        fixed: bytes, whatever the size.
-        per_pixel: bytes for an LR pixel.
-        seconds: for an LR pixel.
-    """
-
-    fixed: float
-    per_pixel: float
-    seconds: float
+    fixed: float  # bytes, whatever the size
+    per_pixel: float  # bytes for an LR pixel
+    seconds: float  # for an LR pixel
 
     def times(self, number: int) -> Cost:
         """Of so many at once."""
@@ -96,21 +85,13 @@ def choose_sizes(
 
 @dataclass(frozen=True)
 class Needs:
-    """What a run takes.
+    """What a run takes."""
 
-    Attributes:
-        finest: bytes of the finest level at most, without compression.
-        disk: bytes of all that is on disk at once, at most.
-        files: at most.
-        seconds: by the probe, on one such device.
-        memory: bytes, by the probe.
-    """
-
-    finest: int
-    disk: int
-    files: int
-    seconds: float
-    memory: float
+    finest: int  # bytes of the finest level at most, without compression
+    disk: int  # bytes of all that is on disk at once, at most
+    files: int  # at most
+    seconds: float  # by the probe, on one such device
+    memory: float  # bytes, by the probe
 
     @classmethod
     def of(cls, plan: Plan, cost: Cost, itemsize: int, is_staged: bool) -> Needs:

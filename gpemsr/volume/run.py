@@ -31,14 +31,7 @@ Task = tuple[int, int]  # level of the pyramid, number of the block (level 0) or
 
 
 class Run:
-    """A folder ``<output>.run`` next to the output: ``plan.json``, ``image.zarr``, and a marker for each task done.
-
-    Args:
-        job: what to do.
-        plan: how, as it is stored.
-        stack: the LR stack.
-        network: the network.
-    """
+    """A folder ``<output>.run`` next to the output: ``plan.json``, ``image.zarr``, and a marker for each task done."""
 
     def __init__(self, job: Job, plan: Plan, stack: LRStack, network: VolumeNetwork) -> None:
         self.job, self.plan, self.stack, self.network = job, plan, stack, network

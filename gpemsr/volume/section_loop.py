@@ -119,7 +119,6 @@ class WindowedNetwork:
 
     Args:
         net: in eval mode.
-        num_frame: sections of a window.
     """
 
     def __init__(self, net: nn.Module, num_frame: int) -> None:

@@ -21,18 +21,12 @@ class Tiling:
     Tile k is used from ``k * core`` on; over the first ``feather`` pixels it takes over from tile k - 1. So a part of
     the axis that starts at a multiple of ``core`` needs one tile before it at most. What a tile sees beyond the part
     that is used is at least ``halo``, but at the volume's ends.
-
-    Attributes:
-        size: pixels of the axis.
-        tile: pixels that the network sees at once; ``size`` or more for all of them.
-        overlap: pixels that neighbouring tiles share.
-        halo: those of them at a tile's border that are not used.
     """
 
-    size: int
-    tile: int
-    overlap: int
-    halo: int
+    size: int  # pixels of the axis
+    tile: int  # pixels that the network sees at once; ``size`` or more for all of them
+    overlap: int  # pixels that neighbouring tiles share
+    halo: int  # those of them at a tile's border that are not used
 
     @property
     def core(self) -> int:
@@ -102,22 +96,16 @@ class Block:
 class Grid:
     """Tiles and blocks of an LR region.
 
-    Attributes:
-        shape: (z, y, x) of the region.
-        tile, overlap, halo: see :class:`Tiling`.
-        depth: sections of a block.
-        tiles: tiles of a block along y and along x.
-
     Raises:
         InputError: sizes that do not go together.
     """
 
-    shape: tuple[int, int, int]
-    tile: int
+    shape: tuple[int, int, int]  # (z, y, x) of the region
+    tile: int  # as in Tiling
     overlap: int
     halo: int
-    depth: int
-    tiles: int
+    depth: int  # sections of a block
+    tiles: int  # tiles of a block along y and along x
 
     def __post_init__(self) -> None:
         for name in ("tile", "overlap", "halo"):

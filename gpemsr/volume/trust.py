@@ -46,8 +46,6 @@ def layer_names(how: str | None, has_prior: bool, is_calibrated: bool = False) -
 
     Args:
         how: ``full`` for all, ``basic`` for those that take no second prediction, None for none.
-        has_prior: whether the network has one.
-        is_calibrated: whether there is a calibration.
     """
     if how is None:
         return []
@@ -83,10 +81,8 @@ def section_layers(
     """The named layers of a section of a tile, (h, w) float32, grey values in [0, 1].
 
     Args:
-        section: as the network makes it.
         turned: the same, super-resolved turned by 180 degrees; for ``disagreement``.
         names: other than ``expected_error``; also those of :data:`CUES`.
-        scale: HR over LR size.
         kind: the degradation, for ``residual``.
     """
     found = {}
@@ -134,12 +130,7 @@ def _of_prior(section: TileSection, name: str, height: int, width: int) -> np.nd
 
 
 class BlockTrust:
-    """Gathers the layers of a block while its tiles are super-resolved, and blends them as those.
-
-    Args:
-        plan: of the run.
-        block: which block.
-    """
+    """Gathers the layers of a block while its tiles are super-resolved, and blends them as those."""
 
     def __init__(self, plan: Plan, block: Block) -> None:
         self._plan, self._grid, self._block = plan, plan.grid, block

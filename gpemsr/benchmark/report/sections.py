@@ -58,7 +58,6 @@ def plot_crops(
     """LR, HR, and every row that has an image: a crop, a zoom, and the error within the zoom.
 
     Args:
-        scores: the benchmark's.
         index: of the section in the test set.
         hr: uint8 (y, x).
         lr: uint8 (y / scale, x / scale).
@@ -98,8 +97,6 @@ def plot_overlays(benchmark: Benchmark, segmenter: str, grey: np.ndarray, labels
     """Segments of a section, of the annotation (key ``""``) and of each row, over the HR section.
 
     Args:
-        benchmark: whose rows they are.
-        segmenter: its name.
         grey: HR, uint8 (y, x).
         labels: slug to ids (y, x), 0 for the background.
     """

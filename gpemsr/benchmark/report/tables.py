@@ -23,18 +23,12 @@ def cell(text: str, best: bool = False) -> str:
 
 @dataclass
 class Table:
-    """A table with a line for each row of the benchmark.
-
-    Attributes:
-        caption: how to read it.
-        frame: Markdown cells; the first column is ``Method``.
-        notes: what is to be known of some of the cells, below the table.
-    """
+    """A table with a line for each row of the benchmark."""
 
     title: str
-    caption: str
-    frame: pd.DataFrame
-    notes: Sequence[str] = field(default_factory=list)
+    caption: str  # how to read it
+    frame: pd.DataFrame  # Markdown cells; the first column is ``Method``
+    notes: Sequence[str] = field(default_factory=list)  # what is to be known of some of the cells, below the table
 
     @property
     def markdown(self) -> str:

@@ -20,8 +20,6 @@ class ArrayVolume(Volume):
 
     Args:
         read: an index of slices and integers, one for each axis of the array -> what it takes.
-        shape: of the array.
-        chunks: of the array, or None.
         axes: where z, y and x are among its axes.
     """
 

@@ -15,17 +15,12 @@ _FEW = 4  # an axis of at most this length may be one of channels, wherever it i
 
 @dataclass(frozen=True)
 class Axes:
-    """Where the axes of a stack lie in an array.
+    """Where the axes of a stack lie in an array."""
 
-    Attributes:
-        z, y, x: places of the space axes; None for a z axis that the array lacks.
-        fixed: place of every other axis -> the index taken.
-    """
-
-    z: int | None
+    z: int | None  # places of the space axes; None for a z axis that the array lacks
     y: int
     x: int
-    fixed: dict[int, int]
+    fixed: dict[int, int]  # place of every other axis -> the index taken
 
     @property
     def places(self) -> tuple[int, int, int]:

@@ -14,10 +14,6 @@ from gpemsr.data.volumes.volume import Opening, Volume
 class FolderVolume(Volume):
     """Section images in the order of the numbers in their names; a gap in the numbers is a missing section.
 
-    Args:
-        path: the folder.
-        opening: how it is opened.
-
     Raises:
         InputError: images of another size or type, ambiguous names.
     """

@@ -21,21 +21,13 @@ def is_remote(path: Path | str) -> bool:
 
 @dataclass(frozen=True)
 class Node:
-    """A group or an array.
+    """A group or an array."""
 
-    Attributes:
-        name: its path in the store.
-        driver: ``zarr``, ``zarr3`` or ``n5``.
-        attributes: what its metadata file holds apart from the layout.
-        shape: of an array; None for a group.
-        names: of an array's axes, as far as they are named.
-    """
-
-    name: str
-    driver: str
-    attributes: dict[str, Any]
-    shape: tuple[int, ...] | None
-    names: list[str] | None = None
+    name: str  # its path in the store
+    driver: str  # ``zarr``, ``zarr3`` or ``n5``
+    attributes: dict[str, Any]  # what its metadata file holds apart from the layout
+    shape: tuple[int, ...] | None  # of an array; None for a group
+    names: list[str] | None = None  # of an array's axes, as far as they are named
 
 
 class Store:
@@ -45,7 +37,6 @@ class Store:
         path: a folder, or what begins with one of :data:`REMOTE`; it may be a group or an array within a store.
 
     Attributes:
-        path: as given.
         inside: of the path, what lies within the store: what a level is may be said by a group above it.
         is_precomputed: whether it is neuroglancer's format.
     """

@@ -21,21 +21,13 @@ from gpemsr.errors import InputError
 
 @dataclass(frozen=True)
 class Found:
-    """An array to be read.
+    """An array to be read."""
 
-    Attributes:
-        name: its path in the store.
-        driver: tensorstore's.
-        axes: where z, y and x are.
-        voxel_size: finds (z, y, x) in nm.
-        translation: finds (z, y, x) in nm of the centre of the first voxel.
-    """
-
-    name: str
-    driver: str
-    axes: Axes
-    voxel_size: Callable[[], VoxelSize | None]
-    translation: Callable[[], VoxelSize] = lambda: (0.0, 0.0, 0.0)
+    name: str  # its path in the store
+    driver: str  # tensorstore's
+    axes: Axes  # where z, y and x are
+    voxel_size: Callable[[], VoxelSize | None]  # finds (z, y, x) in nm
+    translation: Callable[[], VoxelSize] = lambda: (0.0, 0.0, 0.0)  # of the centre of the first voxel
 
 
 def find_image(store: Store, opening: Opening) -> Found:

@@ -29,8 +29,6 @@ class TiffVolume(Volume):
     """One stack of a TIFF file, or of the files of an OME set; pages are read when asked for.
 
     Args:
-        path: the file.
-        opening: how it is opened.
         alone: take one page alone, whatever its metadata say about other files.
 
     Raises:

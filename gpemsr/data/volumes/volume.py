@@ -55,16 +55,12 @@ class Volume(ABC):
     """A stack of sections, read one by one. Also a context manager that closes the file.
 
     Args:
-        source: the file or folder.
-        opening: how it is opened.
         shape: (z, y, x) in voxels.
         dtype: of the voxels; the byte order does not matter.
         voxel_size: finds (z, y, x) in nm, or None if the source does not say; not called if ``opening`` says.
-        numbers: see below.
         absent: numbers of sections that are known not to be there, and why.
 
     Attributes:
-        source: the file or folder.
         dataset: data set or array within it, or None.
         shape: (z, y, x) in voxels.
         dtype: in native byte order.

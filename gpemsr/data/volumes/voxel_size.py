@@ -83,9 +83,7 @@ def from_attributes(attributes: Mapping[str, Any], places: Sequence[int], source
     (x, y, z).
 
     Args:
-        attributes: by name.
         places: of z, y and x among the axes.
-        source: named in messages.
 
     Raises:
         InputError: there is one that is not valid.
