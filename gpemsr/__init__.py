@@ -14,7 +14,6 @@ __all__ = ["__version__", "import_members", "register"]
 SUFFIXES = {
     "gpemsr.archs": "_arch",
     "gpemsr.losses": "_loss",
-    "gpemsr.metrics": "_metric",
     "gpemsr.models": "_model",
     "gpemsr.data": "_dataset",
 }
@@ -23,8 +22,8 @@ SUFFIXES = {
 def import_members(package: str) -> list[ModuleType]:
     """Import every module of ``package`` that registers something: those named like BasicSR's own.
 
-    They are recognised by the ending of the file name (``*_arch.py``, ``*_loss.py``, ``*_metric.py``,
-    ``*_model.py``, ``*_dataset.py``). BasicSR itself is imported first.
+    They are recognised by the ending of the file name (``*_arch.py``, ``*_loss.py``, ``*_model.py``,
+    ``*_dataset.py``). BasicSR itself is imported first.
     """
     with importable_basicsr():
         importlib.import_module("basicsr")

@@ -35,60 +35,37 @@ SINGLE, WINDOW, RECURRENT = "single image", "window", "recurrent"
 
 @dataclass(frozen=True)
 class OwnOptions:
-    """Options that an adapted network has in addition to the toolbox's.
+    """Options that an adapted network has in addition to the toolbox's."""
 
-    Attributes:
-        scale: 8 or 16, HR over LR size; 4 is the toolbox's own network.
-        channels: 1; with scale 4 also 3, the toolbox's own network.
-        flow_levels: levels of the optical flow's pyramid (networks with ``spynet``).
-        spynet_path: weights of SPyNet in BasicSR's or MMagic's file; null starts at zero flow.
-        whole_stack: return every section of the input, not its centre (recurrent networks, for test).
-    """
-
-    scale: int = 8
-    channels: int = 1
-    flow_levels: int = PUBLISHED_LEVELS
-    spynet_path: str | None = None
-    whole_stack: bool = False
+    scale: int = 8  # 8 or 16, HR over LR size; 4 is the toolbox's own network
+    channels: int = 1  # 1; with scale 4 also 3, the toolbox's own network
+    flow_levels: int = PUBLISHED_LEVELS  # levels of the optical flow's pyramid (networks with ``spynet``)
+    spynet_path: str | None = None  # weights of SPyNet in BasicSR's or MMagic's file; null starts at zero flow
+    whole_stack: bool = False  # return every section of the input, not its centre (recurrent networks, for test)
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """How a toolbox's network becomes one for sections; calling it builds the network.
+    """How a toolbox's network becomes one for sections; calling it builds the network."""
 
-    Attributes:
-        name: registered name.
-        load: returns the toolbox's class; ImportError if the toolbox is absent.
-        takes: ``SINGLE``, ``WINDOW`` or ``RECURRENT``: one section, a window, or any stack.
-        channel_options: options of the toolbox that are the number of image channels.
-        scale_option: option of the toolbox that is the scale; without it, the network is x4 and its tail is lengthened.
-        hidden: further options of the toolbox that are not the user's.
-        defaults: defaults that differ from the toolbox's.
-        image_convs: convolutions that see the image and have 3 channels for it whatever the options.
-        tail: the convolution that makes the image.
-        adds_bilinear: whether the bilinear image is added to what the tail makes.
-        multiple: what (or the option that) h and w must be a multiple of.
-        window: (least, most) sections that it takes, by its options.
-        divisors: width option -> what (or the option that) it must be a multiple of.
-        mixins: classes that change how the toolbox's class runs.
-        check: raises ValueError("<key>=<value>: what is expected") for options that do not go together.
-    """
-
-    name: str
-    load: Callable[[], type[nn.Module]]
-    takes: str = SINGLE
-    channel_options: tuple[str, ...] = ()
-    scale_option: str | None = None
-    hidden: tuple[str, ...] = ()
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    image_convs: tuple[str, ...] = ()
-    tail: str = "conv_last"
-    adds_bilinear: bool = False
+    name: str  # registered name
+    load: Callable[[], type[nn.Module]]  # returns the toolbox's class; ImportError if the toolbox is absent
+    takes: str = SINGLE  # ``SINGLE``, ``WINDOW`` or ``RECURRENT``: one section, a window, or any stack
+    channel_options: tuple[str, ...] = ()  # options of the toolbox that are the number of image channels
+    scale_option: str | None = None  # the toolbox's scale; without one it is x4, and its tail is lengthened
+    hidden: tuple[str, ...] = ()  # further options of the toolbox that are not the user's
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # defaults that differ from the toolbox's
+    image_convs: tuple[str, ...] = ()  # convolutions that see the image, of 3 channels whatever the options
+    tail: str = "conv_last"  # the convolution that makes the image
+    adds_bilinear: bool = False  # whether the bilinear image is added to what the tail makes
     has_flow: bool = False
-    multiple: int | str = 1
+    multiple: int | str = 1  # what (or the option that) h and w must be a multiple of
+    # least and most sections that it takes, by its options
     window: Callable[[SimpleNamespace], tuple[int, float]] = lambda options: (1, math.inf)
+    # width option -> what (or the option that) it must be a multiple of
     divisors: Mapping[str, int | str] = field(default_factory=dict)
-    mixins: tuple[type, ...] = ()
+    mixins: tuple[type, ...] = ()  # classes that change how the toolbox's class runs
+    # raises ValueError("<key>=<value>: what is expected") for options that do not go together
     check: Callable[[SimpleNamespace], None] = lambda options: None
 
     @property

@@ -24,6 +24,7 @@ from gpemsr.benchmark.training_run import train
 from gpemsr.data.lmdb_job import LmdbJob, make_lmdbs
 from gpemsr.data.section_store import VolumeInfo, open_section_store
 from gpemsr.data.section_window_test_dataset import SectionWindowTestDataset
+from gpemsr.data.volumes.labelled import write_labelled
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.data.volumes.writer import TiffStackWriter
 from gpemsr.errors import InputError
@@ -47,33 +48,19 @@ COLUMNS = ("psnr_bicubic", "psnr", "ssim_bicubic", "ssim", "index_accuracy")
 
 @dataclass(frozen=True)
 class Demo:
-    """What to train on and how, or what to try a trained network on.
+    """What to train on and how, or what to try a trained network on."""
 
-    Attributes:
-        out: folder of all results.
-        options: folder of ``stage1.yml``, ``stage2_x8.yml``, ...
-        scale: HR over LR size, 8 or 16.
-        data: an EM stack; None for the phantom.
-        dataset: in an HDF5 or Zarr file.
-        voxel_size: (z, y, x) in nm, if the file lacks it.
-        every: take every k-th section.
-        note: a line for the picture.
-        precision: what the trained network computes in.
-        consistent: give images that, degraded, are the LR sections.
-        weights: checkpoint of a trained network of this scale, that names its options; None to train one.
-    """
-
-    out: Path
-    options: Path
-    scale: int = 8
-    data: Path | None = None
-    dataset: str | None = None
-    voxel_size: tuple[float, float, float] | None = None
-    every: int = 1
-    note: str | None = None
-    precision: Precision = "fp32"
-    consistent: bool = False
-    weights: Path | None = None
+    out: Path  # folder of all results
+    options: Path  # folder of ``stage1.yml``, ``stage2_x8.yml``, ...
+    scale: int = 8  # HR over LR size, 8 or 16
+    data: Path | None = None  # an EM stack; None for the phantom
+    dataset: str | None = None  # in an HDF5 or Zarr file
+    voxel_size: tuple[float, float, float] | None = None  # (z, y, x) in nm, if the file lacks it
+    every: int = 1  # take every k-th section
+    note: str | None = None  # a line for the picture
+    precision: Precision = "fp32"  # what the trained network computes in
+    consistent: bool = False  # give images that, degraded, are the LR sections
+    weights: Path | None = None  # checkpoint of this scale that names its network; None to train one
 
     @property
     def stages(self) -> list[str]:
@@ -210,10 +197,9 @@ class Demo:
 
 def write_phantom(path: Path, voxel_size: tuple[float, float, float], **look: float) -> Path:
     """Write the synthetic stack of the demo as TIFF; returns its path."""
-    with TiffStackWriter(path, PHANTOM_SHAPE, np.uint8, voxel_size) as stack:
-        sections = phantom_sections(PHANTOM_SHAPE, voxel_size, **look)
-        for image, _ in tqdm(sections, total=PHANTOM_SHAPE[0], unit="section", desc="phantom", disable=None):
-            stack.write(image)
+    sections = phantom_sections(PHANTOM_SHAPE, voxel_size, **look)
+    shown = tqdm(sections, total=PHANTOM_SHAPE[0], unit="section", desc="phantom", disable=None)
+    write_labelled(shown, PHANTOM_SHAPE, voxel_size, raw=path)
     return path
 
 

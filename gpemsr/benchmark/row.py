@@ -31,7 +31,7 @@ from gpemsr.segmentation.membranes import membrane_f1
 from gpemsr.segmentation.prediction import BLOCK, CONTEXT, predict_affinities
 from gpemsr.segmentation.true_labels import read_labels
 from gpemsr.volume.network import load_network
-from gpemsr.volume.section_loop import SectionNetwork, super_resolve_sections
+from gpemsr.volume.section_loop import one_section, super_resolve_sections
 
 
 def run_row(options: BenchmarkOptions, method: Method | None, of: str, hashes: Mapping[str, str]) -> None:
@@ -160,12 +160,6 @@ def predict(segmenter: Segmenter, raw: np.ndarray, device: torch.device) -> np.n
     net = load_network(segmenter.options, segmenter.weights, device)
     val = read_options(segmenter.options).get("val") or {}
     return predict_affinities(net, torch.from_numpy(raw), val.get("block", BLOCK), val.get("context", CONTEXT))
-
-
-def one_section(network: SectionNetwork, lq: torch.Tensor) -> torch.Tensor:
-    """What a section costs along a stack: one section (1, 1, h, w) is encoded and one window reconstructed."""
-    encoded = network.encode_sections(lq[None])
-    return network.reconstruct(type(encoded).cat([encoded] * network.num_frame))
 
 
 def timed(results: Iterator[torch.Tensor], device: torch.device) -> Iterator[tuple[torch.Tensor, float]]:

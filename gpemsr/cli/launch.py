@@ -92,9 +92,10 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     compat.parse_options_with(read)
     compat.copy_options_as(resolved_text)
     pipeline: Callable[[str], None] = basicsr.train.train_pipeline if is_train else basicsr.test.test_pipeline
+    root = os.getcwd()  # python -m basicsr.train takes the folder that holds the installed BasicSR, i.e. site-packages
     with compat.temporarily(sys, argv=[sys.argv[0], *arguments]):  # BasicSR reads it twice
         if is_train:
             go_on = [*program(), *arguments, *([] if args.auto_resume else ["--auto_resume"])]
-            return train(partial(pipeline, compat.working_root()), shlex.join(go_on))
-        pipeline(compat.working_root())
+            return train(partial(pipeline, root), shlex.join(go_on))
+        pipeline(root)
     return 0

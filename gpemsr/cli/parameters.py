@@ -30,11 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def row(file: str) -> tuple[str, ...]:
-    """The table's cells of one option file.
-
-    Raises:
-        InputError: it has no network, or one that cannot be built.
-    """
+    """The table's cells of one option file. Raises InputError if it has no network, or one that cannot be built."""
     from gpemsr import register
     from gpemsr.benchmark.cost import count_parameters
     from gpemsr.options.read import read_options
@@ -64,7 +60,3 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     bare = without_files(section)
     check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -10,11 +10,7 @@ EDVR always returns three channels, its other video networks are x4 only, and NI
 """
 
 from gpemsr.compat.basicsr_import import importable_basicsr
-from gpemsr.compat.basicsr_patches import (
-    apply,
-    parse_options_with,
-    working_root,
-)
+from gpemsr.compat.basicsr_patches import apply, parse_options_with
 from gpemsr.compat.basicsr_training import copy_options_as, report_prefetch_errors, train_on
 from gpemsr.compat.mmagic_patches import load_mmagic, load_mmagic_registries, mmengine_without_cuda
 from gpemsr.compat.temporary import temporarily
@@ -34,5 +30,4 @@ __all__ = [
     "silence_known_warnings",
     "temporarily",
     "train_on",
-    "working_root",
 ]

@@ -24,14 +24,6 @@ def apply() -> None:
     sample_without_nan()
 
 
-def working_root() -> str:
-    """Return the folder below which ``experiments/``, ``results/`` and ``tb_logger/`` go: the working directory.
-
-    ``python -m basicsr.train`` uses the folder that holds the installed BasicSR, i.e. site-packages.
-    """
-    return os.getcwd()
-
-
 def replace(owner: Any, name: str, make: Callable[[Any], Callable]) -> None:
     """Replace the function ``owner.name`` by ``make`` of it, once; the replacement keeps it as ``original``."""
     original = getattr(owner, name)

@@ -23,21 +23,13 @@ REAL = "real"  # what LMDBs record in place of a degradation where LR is the mic
 
 @dataclass(frozen=True)
 class Parameter:
-    """A number that a degradation takes.
+    """A number that a degradation takes."""
 
-    Attributes:
-        default: its value where none is given.
-        help: its meaning and unit, in a few words.
-        positive: whether 0 is refused.
-        low: the least it may be.
-        high: the most it may be.
-    """
-
-    default: float
-    help: str
-    positive: bool = False
-    low: float = 0
-    high: float = math.inf
+    default: float  # its value where none is given
+    help: str  # its meaning and unit, in a few words
+    positive: bool = False  # whether 0 is refused
+    low: float = 0  # the least it may be
+    high: float = math.inf  # the most it may be
 
 
 @dataclass(frozen=True)
@@ -123,9 +115,14 @@ def check_degradation(shape: tuple[int, ...], scale: int, kind: Kind, **paramete
         raise InputError(f"a section of shape {tuple(shape)} is too small for {kind} x{scale}; expected >= {least}")
 
 
+def block_means(image: np.ndarray, scale: int) -> np.ndarray:
+    """(..., r*h, r*w) -> (..., h, w), the mean over the HR pixels under each LR pixel."""
+    height, width = (length // scale for length in image.shape[-2:])
+    return image.reshape(*image.shape[:-2], height, scale, width, scale).mean(axis=(-3, -1))
+
+
 def _area(section: np.ndarray, scale: int, seed: int | tuple[int, ...]) -> np.ndarray:
-    height, width = section.shape
-    return section.reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))
+    return block_means(section, scale)
 
 
 def _em(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar, nnls
 from scipy.signal import periodogram
 
-from gpemsr.data.degradations import blur_and_sample, degrade
+from gpemsr.data.degradations import block_means, blur_and_sample, degrade
 from gpemsr.errors import InputError
 
 SHOT_SHARE = 0.01  # of the noise, where none grows with the signal
@@ -26,10 +26,10 @@ class Residual:
         """Standard deviation."""
         return float(self.image.std())
 
-    def correlation(self, axis: int, lag: int = 1) -> float:
-        """Of pixels that are ``lag`` apart along x (2) or y (1)."""
+    def correlation(self, axis: int) -> float:
+        """Of neighbouring pixels along x (2) or y (1)."""
         centred = np.moveaxis(self.image - self.image.mean(), axis, -1)
-        return float((centred[..., lag:] * centred[..., :-lag]).mean() / centred.var())
+        return float((centred[..., 1:] * centred[..., :-1]).mean() / centred.var())
 
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Cycles per LR pixel along the scan, and the power there."""
@@ -47,7 +47,7 @@ class Fit:
     simulated: Residual  # residual of ``em`` with the parameters
 
 
-def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit:
+def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int) -> Fit:
     """Fit ``em`` to pairs of sections.
 
     Args:
@@ -58,7 +58,7 @@ def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit
         InputError: sizes that do not belong together, or sections too small.
     """
     slow, lr, shift = _registered(slow, fast, scale)
-    mean = _averaged(slow, scale)
+    mean = block_means(slow, scale)
     gain, offset = np.polyfit(mean.ravel(), lr.ravel(), 1)
     if gain <= 0:
         raise InputError(
@@ -73,7 +73,7 @@ def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int, seed: int = 0) -> Fit
         "offset": float(offset),
     }
     parameters = {name: float(f"{value:.4g}") for name, value in parameters.items()}
-    made = np.stack([degrade(section, scale, "em", (seed, i), **parameters) for i, section in enumerate(slow)])
+    made = np.stack([degrade(section, scale, "em", (0, i), **parameters) for i, section in enumerate(slow)])
     return Fit(parameters, shift, real, Residual(made - gain * mean - offset))
 
 
@@ -86,7 +86,7 @@ def _registered(slow: np.ndarray, fast: np.ndarray, scale: int) -> tuple[np.ndar
     if not same and (len(slow), *(size * scale for size in fast.shape[1:])) != slow.shape:
         raise InputError(f"slow {slow.shape}, fast {fast.shape}: expected the same size, or slow = {scale} x fast")
     step = 1 if same else scale
-    reference = slow if same else _averaged(slow, scale)
+    reference = slow if same else block_means(slow, scale)
     shifts = [
         phase_cross_correlation(a, b, upsample_factor=20, normalization=None)[0]
         for a, b in zip(reference, fast, strict=True)
@@ -102,13 +102,8 @@ def _registered(slow: np.ndarray, fast: np.ndarray, scale: int) -> tuple[np.ndar
     if min(height, width) < 16:
         raise InputError(f"fast {fast.shape}, moved by ({y:g}, {x:g}): expected 16 LR pixels or more at scale {scale}")
     lr = moved[:, border:, border:]
-    lr = _averaged(lr[:, : height * scale, : width * scale], scale) if same else lr[:, :height, :width]
+    lr = block_means(lr[:, : height * scale, : width * scale], scale) if same else lr[:, :height, :width]
     return slow[:, first : first + height * scale, first : first + width * scale], lr, (y * step, x * step)
-
-
-def _averaged(sections: np.ndarray, scale: int) -> np.ndarray:
-    n, height, width = sections.shape
-    return sections.reshape(n, height // scale, scale, width // scale, scale).mean(axis=(2, 4))
 
 
 def _blur(slow: np.ndarray, lr: np.ndarray, scale: int) -> float:

@@ -26,43 +26,24 @@ Range = tuple[int | None, int | None]
 
 @dataclass
 class LmdbJob:
-    """What to make of a volume.
+    """What to make of a volume."""
 
-    Attributes:
-        out: folder of the LMDBs.
-        name: their name.
-        volume: the volume's name in the keys.
-        scales: LR scales, e.g. ``[8, 16]``.
-        degradation: see :func:`gpemsr.data.degradations.degrade`.
-        seed: with the scale and the section number it fixes a section's noise, whatever else is made.
-        parameters: of the degradation; those not given have its defaults.
-        splits: name -> (first, last) section number, both included; empty: one LMDB of all sections.
-        crop: half-open (start, stop) along z (section numbers), y and x; None = end.
-        every: take every k-th section, counted from the first one of the crop.
-        tile: HR sections with a longer side are stored as tiles of this size; None: never.
-        missing: section numbers known to be damaged, each replaced by the nearest earlier valid one.
-        grey_range: which grey values become 0 and 1, see :func:`gpemsr.data.grey_values.choose_range`.
-        lr: the LR stack that belongs to the volume; None to make LR by the degradation.
-        overwrite: replace LMDBs of the same name.
-        append: add the volume to LMDBs of the same name.
-    """
-
-    out: Path
-    name: str
-    volume: str
-    scales: list[int] = field(default_factory=lambda: [8])
+    out: Path  # folder of the LMDBs
+    name: str  # their name
+    volume: str  # the volume's name in the keys
+    scales: list[int] = field(default_factory=lambda: [8])  # of LR
     degradation: Kind = "bicubic"
-    seed: int = 0
-    parameters: dict[str, float] = field(default_factory=dict)
-    splits: dict[str, tuple[int, int]] = field(default_factory=dict)
-    crop: tuple[Range, Range, Range] = ((None, None), (None, None), (None, None))
-    every: int = 1
-    tile: int | None = 256
-    missing: list[int] = field(default_factory=list)
-    grey_range: str | GreyRange | None = None
-    lr: RealLR | None = None
-    overwrite: bool = False
-    append: bool = False
+    seed: int = 0  # with the scale and the section number it fixes a section's noise, whatever else is made
+    parameters: dict[str, float] = field(default_factory=dict)  # of the degradation, other than its defaults
+    splits: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> first and last section number
+    crop: tuple[Range, Range, Range] = ((None, None),) * 3  # start and stop of z (section numbers), y and x
+    every: int = 1  # take every k-th section, counted from the first one of the crop
+    tile: int | None = 256  # HR sections with a longer side are stored as tiles of this size; None: never
+    missing: list[int] = field(default_factory=list)  # damaged sections: the nearest earlier valid ones stand in
+    grey_range: str | GreyRange | None = None  # see choose_range
+    lr: RealLR | None = None  # the LR stack that belongs to the volume; None to make LR by the degradation
+    overwrite: bool = False  # replace LMDBs of the same name
+    append: bool = False  # add the volume to LMDBs of the same name
 
     @property
     def stored_scales(self) -> list[int]:

@@ -30,23 +30,14 @@ FORMATS = {"torchscript": graph.run_torchscript, "onnx": graph.run_onnx}
 
 @dataclass(frozen=True)
 class Export:
-    """What to export.
+    """What to export."""
 
-    Attributes:
-        weights: checkpoint of stage III that names its network, or a network that the package brings.
-        out: the package, ``.zip``.
-        name: of the model, five characters or more; by default ``GPEMSR <weights>``.
-        authors: their names.
-        licence: SPDX identifier of the weights' licence.
-        sample: LR stack whose middle is the test input; None for sections of the synthetic stack.
-    """
-
-    weights: str
-    out: Path
-    name: str | None = None
-    authors: tuple[str, ...] = ()
-    licence: str | None = None
-    sample: str | None = None
+    weights: str  # checkpoint of stage III that names its network, or a network that the package brings
+    out: Path  # the package, ``.zip``
+    name: str | None = None  # of the model, five characters or more; by default ``GPEMSR <weights>``
+    authors: tuple[str, ...] = ()  # their names
+    licence: str | None = None  # SPDX identifier of the weights' licence
+    sample: str | None = None  # LR stack whose middle is the test input; None for sections of the synthetic stack
 
     @property
     def is_shipped(self) -> bool:

@@ -26,11 +26,7 @@ def phantom_sample(sections: int, side: int, scale: int) -> np.ndarray:
 
 
 def stack_sample(source: str, sections: int, side: int) -> np.ndarray:
-    """The middle (t, side, side) of an LR stack, uint8.
-
-    Raises:
-        InputError: it cannot be read, or is smaller.
-    """
+    """The middle (t, side, side) of an LR stack, uint8. Raises InputError if it cannot be read, or is smaller."""
     with open_volume(source) as volume:
         shape, wanted = volume.shape, (sections, side, side)
         if any(has < needs for has, needs in zip(shape, wanted, strict=True)):

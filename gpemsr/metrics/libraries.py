@@ -9,11 +9,7 @@ from gpemsr.errors import InputError
 
 
 def library(module: str, user: str) -> ModuleType:
-    """Import a module of the extra.
-
-    Raises:
-        InputError: it is absent. ``user`` says what needs it.
-    """
+    """Import a module of the extra. Raises InputError if it is absent; ``user`` says what needs it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -60,11 +60,7 @@ class StepGuard:
         self._kept = [buffer.clone() for buffer in self._statistics]
 
     def end(self, iteration: int, losses: Mapping[str, Any], keys: Any, last_saved: str) -> None:
-        """After a step: count it if it was skipped.
-
-        Raises:
-            RunError: too many were skipped in a row.
-        """
+        """After a step: count it if it was skipped. Raises RunError if too many were skipped in a row."""
         if self._is_finite:
             self.in_a_row = 0
             return

@@ -43,9 +43,10 @@ class SeamSums:
         """Count ``steps`` (n, places), where ``borders`` are indices of places."""
         at = np.zeros(steps.shape[1], bool)
         at[borders] = True
-        for name, chosen in (("border", steps[:, at]), ("other", steps[:, ~at])):
-            setattr(self, name, getattr(self, name) + float(chosen.sum(dtype=np.float64)))
-            setattr(self, f"{name}s", getattr(self, f"{name}s") + chosen.size)
+        self.border += float(steps[:, at].sum(dtype=np.float64))
+        self.other += float(steps[:, ~at].sum(dtype=np.float64))
+        self.borders += int(at.sum()) * len(steps)
+        self.others += int((~at).sum()) * len(steps)
 
     @property
     def ratio(self) -> float | None:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
+from gpemsr.data.degradations import block_means
 from gpemsr.data.section_window_test_dataset import SectionStack
 from gpemsr.errors import InputError
 from gpemsr.files import replaced
@@ -65,9 +66,8 @@ def measure(
                     layers[name].append(layer.ravel())
                 gt = stack.gt(section.z)
                 assert gt is not None
-                height, width = section.lq.shape
                 error = np.clip(section.sr, 0, 1) - gt[0].numpy()
-                squared.append(np.square(error).reshape(height, r, width, r).mean(axis=(1, 3)).ravel())
+                squared.append(block_means(np.square(error), r).ravel())
                 bar.update()
     return Known({name: np.concatenate(parts) for name, parts in layers.items()}, np.concatenate(squared))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from gpemsr import compat
 from gpemsr.volume.network import VolumeNetwork
 from gpemsr.volume.preflight import Cost, Machine
+from gpemsr.volume.section_loop import one_section
 
 PROBES = (32, 64)  # LR pixels
 
@@ -21,13 +23,8 @@ def probe(network: VolumeNetwork) -> Cost:
     """Measure one section on two small tiles of noise."""
     taken = []
     for side in PROBES:
-        lq = torch.rand(1, 1, 1, side, side, device=network.device)
-
-        def section(lq: torch.Tensor = lq) -> None:
-            encoded = network.encode_sections(lq)
-            network.reconstruct(type(encoded).cat([encoded] * network.num_frame))
-
-        taken.append(measured(section, network.device))
+        lq = torch.rand(1, 1, side, side, device=network.device)
+        taken.append(measured(partial(one_section, network, lq), network.device))
     (small, _), (large, seconds) = taken
     per_pixel = max(0.0, (large - small) / (PROBES[1] ** 2 - PROBES[0] ** 2))
     return Cost(max(0.0, large - per_pixel * PROBES[1] ** 2), per_pixel, seconds / PROBES[1] ** 2)

@@ -102,6 +102,12 @@ def super_resolve_sections(
         yield network.reconstruct(window)
 
 
+def one_section(network: SectionNetwork, lq: torch.Tensor) -> torch.Tensor:
+    """What a section costs along a stack: one section (1, 1, h, w) is encoded and one window reconstructed."""
+    encoded = network.encode_sections(lq[None])
+    return network.reconstruct(type(encoded).cat([encoded] * network.num_frame))
+
+
 @dataclass(frozen=True)
 class LRSections:
     """Sections (b, t, 1, h, w) as :class:`WindowedNetwork` encodes them: as they are."""

@@ -94,11 +94,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Grid:
-    """Tiles and blocks of an LR region.
-
-    Raises:
-        InputError: sizes that do not go together.
-    """
+    """Tiles and blocks of an LR region. Raises InputError for sizes that do not go together."""
 
     shape: tuple[int, int, int]  # (z, y, x) of the region
     tile: int  # as in Tiling

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpemsr.data.degradations import Kind, check_degradation
+from gpemsr.data.degradations import Kind, block_means, check_degradation
 from gpemsr.data.volumes.ome_zarr_writer import ImageLayout, ImageLevel, create_image
 from gpemsr.errors import InputError
 from gpemsr.files import sha256
@@ -93,23 +93,17 @@ def section_layers(
         elif name == "disagreement":
             assert turned is not None
             difference = np.abs(np.clip(section.sr, 0, 1) - np.clip(turned.sr[::-1, ::-1], 0, 1))
-            layer = _means(difference, scale)
+            layer = block_means(difference, scale)
         elif name == "brightness":
             layer = section.lq
         elif name == "gradient":
-            layer = _means(np.hypot(*np.gradient(np.clip(section.sr, 0, 1))), scale)
+            layer = block_means(np.hypot(*np.gradient(np.clip(section.sr, 0, 1))), scale)
         elif name == "change":
             layer = _change(section, height, width)
         else:
             layer = _of_prior(section, name, height, width)
         found[name] = layer.astype(np.float32)
     return found
-
-
-def _means(image: np.ndarray, scale: int) -> np.ndarray:
-    """(r*h, r*w) -> (h, w), the mean under each LR pixel."""
-    height, width = (length // scale for length in image.shape)
-    return image.reshape(height, scale, width, scale).mean(axis=(1, 3))
 
 
 def _change(section: TileSection, height: int, width: int) -> np.ndarray:

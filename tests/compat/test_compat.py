@@ -214,8 +214,3 @@ print(process_memory("VmRSS") - before)
     kept, returned = map(int, run.stdout.split())
     assert kept > 0.9 * 2**26
     assert returned < 0.1 * 2**26
-
-
-def test_outputs_go_below_the_working_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert Path(compat.working_root()) == tmp_path

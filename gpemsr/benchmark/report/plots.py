@@ -21,6 +21,7 @@ from gpemsr.metrics.frc import THRESHOLD, ring_correlation
 from gpemsr.metrics.measures import MEASURES
 
 DPI = 110
+NAME_WIDTH = 28  # characters
 LOOK: dict[Any, Any] = {"axes.axisbelow": True, "grid.color": "#dddddd", "grid.linewidth": 0.7, "font.size": 9}
 LOOK |= {"axes.spines.top": False, "axes.spines.right": False}
 # Okabe and Ito's colours without yellow and black, grey, then four of Tol's, for colour-blind readers too
@@ -38,9 +39,9 @@ def colours(rows: list[Row]) -> dict[str, str]:
     return dict(zip((row.slug for row in rows), cycle(COLOURS), strict=False))
 
 
-def shown_name(row: Row, width: int = 28) -> str:
+def shown_name(row: Row) -> str:
     """A row's label with a shortened name, safe from Matplotlib's formulas."""
-    name = row.name if len(row.name) <= width else f"{row.name[: width - 1]}…"
+    name = row.name if len(row.name) <= NAME_WIDTH else f"{row.name[: NAME_WIDTH - 1]}…"
     return (name + row.label.removeprefix(row.name)).replace("$", r"\$")
 
 

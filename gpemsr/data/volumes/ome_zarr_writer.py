@@ -20,28 +20,17 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ImageLayout:
-    """How an image is stored.
+    """How an image is stored."""
 
-    Attributes:
-        shape: (z, y, x) of the finest level.
-        dtype: name of the data type.
-        voxel_size: (z, y, x) in nm of the finest level.
-        translation: (z, y, x) in nm of the centre of its first voxel.
-        chunk, shard: voxels of a chunk and of a shard; a shard is the unit of writing, with 0.4 a chunk is.
-        factors: of each level relative to the finest one.
-        version: of :data:`VERSIONS`.
-        fill: of voxels that are never written.
-    """
-
-    shape: Shape
-    dtype: str
-    voxel_size: tuple[float, float, float]
-    translation: tuple[float, float, float]
-    chunk: Shape
-    shard: Shape
-    factors: tuple[Shape, ...] = ((1, 1, 1),)
-    version: str = "0.5"
-    fill: float = 0
+    shape: Shape  # (z, y, x) of the finest level
+    dtype: str  # name of the data type
+    voxel_size: tuple[float, float, float]  # (z, y, x) in nm of the finest level
+    translation: tuple[float, float, float]  # (z, y, x) in nm of the centre of its first voxel
+    chunk: Shape  # voxels
+    shard: Shape  # voxels; the unit of writing, which with 0.4 a chunk is
+    factors: tuple[Shape, ...] = ((1, 1, 1),)  # of each level relative to the finest one
+    version: str = "0.5"  # of :data:`VERSIONS`
+    fill: float = 0  # of voxels that are never written
 
     def shape_of(self, level: int) -> Shape:
         """(z, y, x) of a level."""

@@ -18,26 +18,16 @@ GREY_TYPES = ("uint8", "uint16", "int8", "int16", "float32")  # all but the firs
 
 @dataclass(frozen=True)
 class Opening:
-    """How a volume is to be opened.
+    """How a volume is to be opened."""
 
-    Attributes:
-        dataset: which of several volumes in a file or folder.
-        on_missing: what to do about sections that are absent or of one value: ``refuse``, ``replace`` by the nearest
-            earlier one, or ``keep`` them as they are read, black.
-        level: which level of a pyramid, 0 the first that its image lists; by default the finest.
-        channel: which channel, if there are several.
-        time: which time point, if there are several.
-        voxel_size: (z, y, x) in nm, in place of what the source says.
-        ids: whether voxels are instance ids, of which a section may lack any.
-    """
-
-    dataset: str | None = None
+    dataset: str | None = None  # which of several volumes in a file or folder
+    # sections that are absent or of one value: refuse, replace by the nearest earlier one, or keep as read, black
     on_missing: Literal["refuse", "replace", "keep"] = "refuse"
-    level: int | None = None
-    channel: int | None = None
-    time: int | None = None
-    voxel_size: VoxelSize | None = None
-    ids: bool = False
+    level: int | None = None  # which level of a pyramid, 0 the first that its image lists; by default the finest
+    channel: int | None = None  # which channel, if there are several
+    time: int | None = None  # which time point, if there are several
+    voxel_size: VoxelSize | None = None  # (z, y, x) in nm, in place of what the source says
+    ids: bool = False  # whether voxels are instance ids, of which a section may lack any
 
     @property
     def is_sparse(self) -> bool:
