@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 ATTENTION_PLACES = 2**24  # weights that attention in blocks holds at a time
+CPU_PIXELS = 2**20  # that CPUs work on at a time: 256 MB in 64 channels of fp32
 
 
 def conv3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -54,6 +55,43 @@ def recomputed(function: Callable, x: torch.Tensor, *others: Any) -> Any:
     if x.is_cpu and torch.is_grad_enabled() and not is_traced():
         return checkpoint(function, x, *others, use_reentrant=False, preserve_rng_state=False)
     return function(x, *others)
+
+
+def in_bands(function: Callable, *maps: torch.Tensor, halo: int, scale: int = 1) -> torch.Tensor:
+    """``function(*maps)``, maps (n, ., h, w); on a CPU without gradients, large ones band by band of rows.
+
+    The result is the same: a band comes with the rows around it that the function's kernels reach. Memory is less, and
+    what one band took serves the next.
+
+    Args:
+        function: convolutions and what else looks no further than ``halo`` rows; it keeps or scales the size.
+        halo: rows on each side of a band; bands are multiples of it, but for the last.
+        scale: size of the largest map within ``function`` over that of ``maps``.
+    """
+    h, w = maps[0].shape[2:]
+    if not is_large(maps[0], scale):
+        return function(*maps)
+    rows = max(8, CPU_PIXELS // (len(maps[0]) * scale**2 * w) // halo - 2) * halo
+    parts = []
+    for top in range(0, h, rows):
+        first, last, end = max(0, top - halo), min(h, top + rows), min(h, top + rows + halo)
+        part = function(*(x[:, :, first:end] for x in maps))
+        size = part.shape[2]
+        parts.append(part[:, :, size * (top - first) // (end - first) : size * (last - first) // (end - first)])
+    return torch.cat(parts, dim=2)
+
+
+def image_by_image(function: Callable, *maps: torch.Tensor, scale: int = 1) -> torch.Tensor:
+    """``function(*maps)``, maps (n, ., ., .); large ones, see :func:`in_bands`, one after the other."""
+    if not is_large(maps[0], scale):
+        return function(*maps)
+    return torch.cat([function(*image) for image in zip(*(x.split(1) for x in maps), strict=True)])
+
+
+def is_large(x: torch.Tensor, scale: int) -> bool:
+    """Whether ``x`` (n, c, h, w), made larger by ``scale``, is better worked on in parts."""
+    pixels = len(x) * x.shape[2] * x.shape[3] * scale**2
+    return x.is_cpu and pixels > CPU_PIXELS and not torch.is_grad_enabled() and not is_traced()
 
 
 class ResBlock(nn.Module):
@@ -105,11 +143,23 @@ class NonLocal(nn.Module):
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Softmax attention of queries, keys and values (b, heads, n, c).
 
-    In bf16 on a CPU, block by block of queries: PyTorch's own is as slow there as in fp32.
+    On a CPU, block by block of queries: PyTorch's own takes twice as long in fp32, and in bf16 as long as in fp32.
     """
-    if q.dtype != torch.bfloat16 or not q.is_cpu or torch.is_grad_enabled():
+    if not q.is_cpu or torch.is_grad_enabled() or (is_traced() and q.dtype != torch.bfloat16):
         return F.scaled_dot_product_attention(q, k, v)
-    rows = max(1, ATTENTION_PLACES // k.shape[-2])
-    keys = k.transpose(-2, -1).contiguous()  # once, not for every block
-    blocks = [((part * q.shape[-1] ** -0.5) @ keys).softmax(-1) @ v for part in q.split(rows, dim=-2)]
-    return torch.cat(blocks, dim=-2)
+    images = zip(*(x.flatten(0, 1) for x in (q * q.shape[-1] ** -0.5, k, v)), strict=True)
+    return torch.stack([attend_in_blocks(*image) for image in images]).view_as(q)
+
+
+def attend_in_blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Attention of one head of one image, (n, c), that adds queries and keys up as they are."""
+    keys, values = k.contiguous(), v.T.contiguous()
+    blocks = q.contiguous().split(max(1, ATTENTION_PLACES // len(k)))
+    return torch.cat([product(product(block, keys).softmax(-1), values) for block in blocks])
+
+
+def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """``x @ y.T`` of contiguous (n, c) and (m, c) on a CPU; in fp32 by oneDNN: MKL takes twice as long on AMD's."""
+    if y.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")
+    return F.linear(x, y)

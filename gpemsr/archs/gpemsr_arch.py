@@ -12,12 +12,12 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.blocks import conv3, pad_to_multiple, recomputed
+from gpemsr.archs.blocks import conv3, image_by_image, in_bands, pad_to_multiple, recomputed
 from gpemsr.archs.flow import FLOWS, PUBLISHED_LEVELS, build_flow
 from gpemsr.archs.gpemsr_start import start_weights
 from gpemsr.archs.indexer_arch import LatentIndexer
 from gpemsr.archs.mpf import MultiScalePriorFusion
-from gpemsr.archs.perceptual import EncoderFeatures, VGG19Features, patch_cosine
+from gpemsr.archs.perceptual import EncoderFeatures, VGG19Features, feature_cosine
 from gpemsr.archs.pod import PODAlignment
 from gpemsr.archs.three_da import ThreeDAFusion
 from gpemsr.archs.vqgan_arch import DOWNSAMPLING
@@ -243,7 +243,7 @@ class GPEMSR(OptionChecked, nn.Module):
 
     def similarity(self, lq: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Similarity of LR sections (n, 1, h, w) to images (n, 1, r*h, r*w), of a patch for each latent vector."""
-        return patch_cosine(self.perceptual(enlarge(lq, self.scale)), self.perceptual(image), DOWNSAMPLING)
+        return feature_cosine(self.perceptual, enlarge(lq, self.scale), image, DOWNSAMPLING)
 
     def coarser(self, fused: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Levels 2 and 3 of the pyramid for the alignment, of level 1 (n, c, h, w)."""
@@ -257,15 +257,16 @@ class GPEMSR(OptionChecked, nn.Module):
 
     def align_window(self, window: SectionFeatures) -> torch.Tensor:
         """Features of all sections of the window (b, t, ...) aligned to its centre: (b, t, c, h, w)."""
-        b, t = window.lq.shape[:2]
-        pyramid = [window.fused, window.level2, window.level3]
-        neighbour = [level.flatten(0, 1) for level in pyramid]
-        centre = [self.repeat_centre(level) for level in pyramid]
-        lq, centre_lq = window.lq.flatten(0, 1), self.repeat_centre(window.lq)
+        pyramid = [window.lq, window.fused, window.level2, window.level3]
+        pairs = [level.flatten(0, 1) for level in pyramid] + [self.repeat_centre(level) for level in pyramid]
+        return image_by_image(self.align_pairs, *pairs, scale=self.flow_scale).reshape(window.fused.shape)
+
+    def align_pairs(self, *pairs: torch.Tensor) -> torch.Tensor:
+        """Features (n, c, h, w) aligned to the centre's: LR sections and pyramid of neighbours, then of the centre."""
+        (lq, *neighbour), (centre_lq, *centre) = pairs[:4], pairs[4:]
         flow = self.estimate_flow(lq, centre_lq)
         flow_back = self.estimate_flow(centre_lq, lq) if self.bidirectional_flow else None
-        aligned = self.align(neighbour, centre, lq, centre_lq, flow, flow_back)
-        return aligned.reshape(b, t, *aligned.shape[1:])
+        return self.align(neighbour, centre, lq, centre_lq, flow, flow_back)
 
     def repeat_centre(self, x: torch.Tensor) -> torch.Tensor:
         """(b, t, ...) -> (b*t, ...), the centre section in every place."""
@@ -274,7 +275,8 @@ class GPEMSR(OptionChecked, nn.Module):
     def reconstruct(self, window: SectionFeatures) -> torch.Tensor:
         """Centre section of a window of T encoded sections: (b, 1, r*h, r*w)."""
         x = self.reconstruction(self.fusion(self.align_window(window)))
-        x = recomputed(self.to_hr, x) + enlarge(window.lq[:, self.centre], self.scale)
+        x = in_bands(lambda x: recomputed(self.to_hr, x), x, halo=2, scale=self.scale)
+        x = x + enlarge(window.lq[:, self.centre], self.scale)
         h, w = window.size
         return x[..., : h * self.scale, : w * self.scale]
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
-from gpemsr.archs.blocks import is_traced, recomputed
+from gpemsr.archs.blocks import in_bands, is_traced, recomputed
 from gpemsr.archs.vqgan_arch import VQGAN
 from gpemsr.archs.weights import DOWNLOAD, VGG19, load_weights
 
@@ -66,6 +66,11 @@ class EncoderFeatures(nn.Module):
         for layer in self._layers:
             img = layer(img)
         return img
+
+
+def feature_cosine(features: nn.Module, a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:
+    """:func:`patch_cosine` of two images' full-size features, which look no further than ``patch`` pixels."""
+    return in_bands(lambda a, b: patch_cosine(features(a), features(b), patch), a, b, halo=patch)
 
 
 def patch_cosine(a: torch.Tensor, b: torch.Tensor, patch: int) -> torch.Tensor:

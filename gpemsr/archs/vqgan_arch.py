@@ -10,7 +10,7 @@ from basicsr.utils.registry import ARCH_REGISTRY
 from torch import nn
 from torch.nn import functional as F
 
-from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, up
+from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, in_bands, pad_to_multiple, up
 from gpemsr.archs.precision import full_precision
 from gpemsr.options.networks import OptionChecked, check_positive, check_widths
 
@@ -66,13 +66,10 @@ class Decoder(nn.Module):
 
     def forward(self, latent: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """(b, code_dim, h, w) -> image (b, 1, 16h, 16w), features of sizes (h, w) x 1, 2, 4, 8."""
-        x = self.attention(self.stem(latent))
-        features = []
-        for res_blocks, upsample in zip(self.res_blocks, self.ups, strict=True):
-            x = res_blocks(x)
-            features.append(x)
-            x = upsample(x)
-        return self.head(x), features
+        features = [self.res_blocks[0](self.attention(self.stem(latent)))]
+        for upsample, res_blocks in zip(self.ups[:-1], self.res_blocks[1:], strict=True):
+            features.append(res_blocks(upsample(features[-1])))
+        return in_bands(lambda x: self.head(self.ups[-1](x)), features[-1], halo=1, scale=2), features
 
 
 class Codebook(nn.Module):

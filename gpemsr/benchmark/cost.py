@@ -41,12 +41,13 @@ def peak_memory(device: torch.device) -> int:
 def _formulas() -> dict[Any, Callable[..., int]]:
     """Operators that PyTorch's counter counts as 0; a multiply-accumulate is two operations."""
     aten = torch.ops.aten
+    onednn = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # some builds have none
     return {
         torch.ops.torchvision.deform_conv2d: _deform_conv_flop,
         aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop,
         aten.addmm_: _product_flop,  # mmcv's deformable convolution
         aten.baddbmm_: _product_flop,
-    }
+    } | ({onednn: _linear_flop} if onednn else {})
 
 
 def _deform_conv_flop(x, weight, *_, out_shape, **__) -> int:
@@ -55,6 +56,10 @@ def _deform_conv_flop(x, weight, *_, out_shape, **__) -> int:
 
 def _attention_flop(q, k, v, *_, **__) -> int:
     return sdpa_flop_count(q, k, v)
+
+
+def _linear_flop(x, weight, *_, **__) -> int:
+    return 2 * prod(x) * weight[0]
 
 
 def _product_flop(_, a, b, **__) -> int:

@@ -9,7 +9,8 @@ import sys
 import warnings
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGE_BLOCK = 256 * 2**20  # bytes; kept too, they would leave gaps and take more memory for little time
+# Bytes: blocks of 256 MB stay. Larger ones kept too, they would leave gaps and take more memory for little time.
+LARGE_BLOCK = 257 * 2**20
 OLD_LIMIT = 32 * 2**20  # the largest that glibc before 2.35 takes for LARGE_BLOCK
 
 

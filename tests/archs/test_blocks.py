@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpemsr.archs import blocks
-from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, pad_to_multiple, recomputed, up
+from gpemsr.archs.blocks import NonLocal, ResBlock, conv3, in_bands, pad_to_multiple, recomputed, up
 
 
 @settings(deadline=None, max_examples=25)
@@ -61,13 +61,48 @@ def test_non_local_is_softmax_attention_over_all_positions():
 
 @torch.no_grad()
 @pytest.mark.parametrize("places", [2**24, 40], ids=["one block", "blocks of three queries"])
-def test_attention_in_bf16_is_that_in_fp32(monkeypatch, places):
+@pytest.mark.parametrize("layout", ["rows", "columns"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 0.03)], ids=["fp32", "bf16"])
+def test_attention_in_blocks_is_pytorchs_in_fp32(monkeypatch, places, layout, dtype, tolerance):
     monkeypatch.setattr(blocks, "ATTENTION_PLACES", places)
-    q, k, v = torch.randn(3, 2, 1, 12, 8).bfloat16()
+    q, k, v = torch.randn(3, 2, 1, 12, 8).to(dtype)
+    if layout == "columns":
+        q, k, v = (x.transpose(2, 3).contiguous().transpose(2, 3) for x in (q, k, v))
     expected = torch.nn.functional.scaled_dot_product_attention(q.float(), k.float(), v.float())
     attended = blocks.attend(q, k, v)
-    assert attended.dtype == torch.bfloat16
-    torch.testing.assert_close(attended.float(), expected, rtol=0.02, atol=0.03)
+    assert attended.dtype == dtype
+    torch.testing.assert_close(attended.float(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_products_do_not_need_onednn(monkeypatch):
+    x, y = torch.randn(3, 8), torch.randn(5, 8)
+    found = blocks.product(x, y)
+    monkeypatch.setattr(torch.ops, "mkldnn", None)
+    torch.testing.assert_close(blocks.product(x, y), found)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("h", [8, 9, 16, 41])
+@pytest.mark.parametrize(
+    ("function", "halo", "scale"),
+    [
+        (torch.nn.Sequential(conv3(2, 3), conv3(3, 1)), 2, 1),
+        (torch.nn.Sequential(up(2, 3), conv3(3, 1)), 1, 2),
+        (torch.nn.Sequential(conv3(2, 3), torch.nn.AvgPool2d(4, ceil_mode=True)), 4, 1),
+    ],
+    ids=["same size", "enlarged", "pooled"],
+)
+def test_bands_give_what_the_whole_gives(monkeypatch, function, halo, scale, h):
+    x, seen = torch.randn(2, 2, h + -h % halo, 6), []
+    expected = function(x)
+    monkeypatch.setattr(blocks, "CPU_PIXELS", 40)
+
+    def watched(part: torch.Tensor) -> torch.Tensor:
+        seen.append(part.shape[2])
+        return function(part)
+
+    torch.testing.assert_close(in_bands(watched, x, halo=halo, scale=scale), expected)
+    assert max(seen) <= 10 * halo and len(seen) == -(-x.shape[2] // (8 * halo))
 
 
 def test_what_is_recomputed_has_the_same_gradient_and_is_computed_twice():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_stages import GPEMSR as TINY
 from tiny_stages import INDEXER, parameters, tiny_network, trainable, without_gradient
 
+from gpemsr.archs import blocks
 from gpemsr.archs.gpemsr_arch import GPEMSR, SectionFeatures
 from gpemsr.losses.contextual_loss import ContextualLoss
 
@@ -81,6 +82,21 @@ def test_windows_of_a_stack_encoded_at_once_give_the_forward_result(net):
         for z in range(5):
             numbers = [min(max(z + offset, 0), 4) for offset in (-1, 0, 1)]
             assert close(net.reconstruct(sections.window(numbers)), net(stack[:, numbers]))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("perceptual", ["vgg19", "vqgan"])
+@pytest.mark.parametrize("scale", [8, 16])
+def test_sections_in_bands_give_the_result_of_whole_ones(monkeypatch, scale, perceptual):
+    net, lq = tiny_network(3, scale, perceptual=perceptual).eval(), window(20, 6)
+    expected = net.encode_sections(lq)
+    monkeypatch.setattr(blocks, "CPU_PIXELS", 100)
+    found = net.encode_sections(lq)
+    for name in ("reference", "similarity", "fused"):
+        assert close(getattr(found, name), getattr(expected, name)), name
+    reconstructed = net.reconstruct(found)
+    monkeypatch.undo()
+    assert close(reconstructed, net.reconstruct(expected))
 
 
 def test_items_of_a_batch_do_not_meet(net):
