@@ -39,7 +39,7 @@ class OwnOptions:
 
     scale: int = 8  # 8 or 16, HR over LR size; 4 is the toolbox's own network
     channels: int = 1  # 1; with scale 4 also 3, the toolbox's own network
-    flow_levels: int = PUBLISHED_LEVELS  # levels of the optical flow's pyramid (networks with ``spynet``)
+    flow_levels: int = PUBLISHED_LEVELS  # levels of the optical flow's pyramid (networks with spynet)
     spynet_path: str | None = None  # weights of SPyNet in BasicSR's or MMagic's file; null starts at zero flow
     whole_stack: bool = False  # return every section of the input, not its centre (recurrent networks, for test)
 
@@ -50,7 +50,7 @@ class Baseline:
 
     name: str  # registered name
     load: Callable[[], type[nn.Module]]  # returns the toolbox's class; ImportError if the toolbox is absent
-    takes: str = SINGLE  # ``SINGLE``, ``WINDOW`` or ``RECURRENT``: one section, a window, or any stack
+    takes: str = SINGLE  # SINGLE, WINDOW or RECURRENT: one section, a window, or any stack
     channel_options: tuple[str, ...] = ()  # options of the toolbox that are the number of image channels
     scale_option: str | None = None  # the toolbox's scale; without one it is x4, and its tail is lengthened
     hidden: tuple[str, ...] = ()  # further options of the toolbox that are not the user's

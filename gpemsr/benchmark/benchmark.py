@@ -44,9 +44,6 @@ class Benchmark:
     ``<out>/benchmark.json`` with ``hr.tif``, ``lr.tif``, ``ids.tif``; ``<out>/rows/<slug>/row.json`` with ``sr.tif``
     and ``segmentation_*.tif``. A row is run again if anything that it depends on has changed, or if it has an error.
 
-    Args:
-        file: the option file, for the report.
-
     Raises:
         InputError: a library is missing, the sections do not match, or a segmenter's weights are not its network's.
     """

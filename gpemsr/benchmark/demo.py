@@ -51,7 +51,7 @@ class Demo:
     """What to train on and how, or what to try a trained network on."""
 
     out: Path  # folder of all results
-    options: Path  # folder of ``stage1.yml``, ``stage2_x8.yml``, ...
+    options: Path  # folder of stage1.yml, stage2_x8.yml, ...
     scale: int = 8  # HR over LR size, 8 or 16
     data: Path | None = None  # an EM stack; None for the phantom
     dataset: str | None = None  # in an HDF5 or Zarr file
@@ -142,9 +142,6 @@ class Demo:
 
     def evaluate(self, seconds: dict[str, float]) -> tuple[float, str]:
         """Super-resolve the held-back sections; write ``sr.tif``, ``scores.csv``, ``results.md``, ``comparison.png``.
-
-        Args:
-            seconds: that each stage took, for the table.
 
         Returns:
             Mean PSNR minus that of bicubic interpolation (dB), and the results as Markdown.

@@ -74,12 +74,7 @@ class PriorImage:
 
 
 class TrueCodes(nn.Module):
-    """Stands in for a network's prior: the codes of each section are those of its HR section, not predicted ones.
-
-    Args:
-        indexer: the prior, with the encoder of stage I.
-        pairs: all sections that will be asked for.
-    """
+    """Stands in for a network's prior: the codes of each section are those of its HR section, not predicted ones."""
 
     def __init__(self, indexer: LatentIndexer, pairs: Pairs) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ FIXED: dict[str, dict[str, Any]] = {
 class Comparison:
     """How well an authors' state dict matches a network of ours."""
 
-    options: dict  # ``network_g`` options of the network
+    options: dict  # network_g options of the network
     keys: dict[str, str]  # the authors' key -> ours, for each entry of our state dict
     missing: list[str] = field(default_factory=list)  # authors' keys that the file lacks
     left_over: list[str] = field(default_factory=list)  # or has, and no layer of the authors' network has

@@ -14,7 +14,6 @@ def load_network_state(path: str, param_key: str | None = "params") -> State:
     """State dict of ours from a checkpoint file: ours as it is, the authors' converted.
 
     Args:
-        path: file of ours or of the authors'.
         param_key: the state dict in it to take; ``params`` or ``params_ema`` is taken where it is absent.
 
     Raises:
@@ -33,8 +32,6 @@ def check_state(path: str, options: Mapping, param_key: str | None = "params", p
     """A checkpoint's state dict, checked to match a network, or the part of it below ``prefix``.
 
     Args:
-        path: the checkpoint, ours or the authors'.
-        options: of the network, with ``type``.
         param_key: as for :func:`load_network_state`.
         prefix: such as ``prior.``; an encoder that the part was made without may be in the file.
 

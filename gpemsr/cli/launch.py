@@ -67,7 +67,6 @@ def launch(is_train: bool, argv: Sequence[str] | None = None) -> int:
     """Run BasicSR's ``train_pipeline`` or ``test_pipeline`` on a checked option file.
 
     Args:
-        is_train: whether to train or to test.
         argv: the command line's arguments; those of the process if None.
 
     Returns:

@@ -36,12 +36,8 @@ def parser() -> argparse.ArgumentParser:
         "Writes <out>/<name>[_<split>]_hr.lmdb and <out>/<name>[_<split>]_lr_x<scale>.lmdb.",
         EXAMPLES,
     )
-    parse.add_argument(
-        "input",
-        nargs="*",
-        help="file, folder or address of a volume (docs/data.md lists the formats); "
-        "without --out and with --verify: LMDBs to read back",
-    )
+    text = "file, folder or address of a volume (docs/data.md lists the formats); with --verify, without --out: LMDBs"
+    parse.add_argument("input", nargs="*", help=text)
     parse.add_argument("--dataset", help="data set in an HDF5 file (default volumes/raw) or array in a Zarr group")
     parse.add_argument("--out", type=Path, help="folder for the LMDBs")
     parse.add_argument("--name", help="name of the LMDBs (default: the input's)")
@@ -50,51 +46,31 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--lr", metavar="LR", help="LR stack of the same field, in place of degraded HR sections")
     parse.add_argument("--lr-range", nargs="+", metavar="LOW HIGH", help="as --range, of --lr")
     how = "; ".join(f"{kind}: {degradation.help}" for kind, degradation in DEGRADATIONS.items())
-    parse.add_argument(
-        "--degradation", choices=tuple(DEGRADATIONS), default="bicubic", help=f"how LR is made, default bicubic; {how}"
-    )
+    text = f"how LR is made, default bicubic; {how}"
+    parse.add_argument("--degradation", choices=tuple(DEGRADATIONS), default="bicubic", help=text)
     parse.add_argument("--seed", type=int, default=0, help="of the degradation's noise (default 0)")
     for name, text in _parameters().items():
         parse.add_argument(f"--{name.replace('_', '-')}", type=float, help=text)
-    parse.add_argument(
-        "--split", nargs="+", default=[], metavar="NAME=A-B", help="section numbers A to B (included) of each split"
-    )
-    parse.add_argument(
-        "--crop", default=":,:,:", metavar="Z0:Z1,Y0:Y1,X0:X1", help="use a part; ends not included, may be left out"
-    )
+    text = "section numbers A to B (included) of each split"
+    parse.add_argument("--split", nargs="+", default=[], metavar="NAME=A-B", help=text)
+    text = "use a part; ends not included, may be left out"
+    parse.add_argument("--crop", default=":,:,:", metavar="Z0:Z1,Y0:Y1,X0:X1", help=text)
     parse.add_argument("--every", type=int, default=1, metavar="K", help="take every K-th section (default 1)")
-    parse.add_argument(
-        "--tile",
-        type=int,
-        default=256,
-        metavar="N",
-        help="store sections with a side longer than N as tiles of N (default 256; 0: never)",
-    )
-    parse.add_argument(
-        "--missing-sections",
-        nargs="+",
-        type=int,
-        default=[],
-        metavar="Z",
-        help="sections known to be damaged; each is replaced by the nearest earlier valid one, and recorded",
-    )
-    parse.add_argument(
-        "--on-missing",
-        choices=("refuse", "replace", "keep"),
-        default="refuse",
-        help="sections that are absent, in part or whole, or of one value: refuse (default), replace by the nearest "
-        "earlier one, or keep them black",
-    )
+    text = "store sections with a side longer than N as tiles of N (default 256; 0: never)"
+    parse.add_argument("--tile", type=int, default=256, metavar="N", help=text)
+    text = "sections known to be damaged; each is replaced by the nearest earlier valid one, and recorded"
+    parse.add_argument("--missing-sections", nargs="+", type=int, default=[], metavar="Z", help=text)
+    text = "sections absent, in part or whole, or of one value: refuse (default), replace by the one before, keep black"
+    parse.add_argument("--on-missing", choices=("refuse", "replace", "keep"), default="refuse", help=text)
     parse.add_argument("--range", nargs="+", metavar="LOW HIGH", help=RANGE_HELP)
     parse.add_argument("--channel", type=int, metavar="C", help="which channel, from 0, if there are several")
     parse.add_argument("--time", type=int, metavar="T", help="which time point, from 0, if there are several")
-    parse.add_argument(
-        "--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="in nm, if the input lacks it or is wrong"
-    )
+    text = "in nm, if the input lacks it or is wrong"
+    parse.add_argument("--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help=text)
     parse.add_argument("--overwrite", action="store_true", help="replace LMDBs of the same names")
     parse.add_argument("--append", action="store_true", help="add the volume to LMDBs of the same names")
     parse.add_argument("--verify", action="store_true", help="read everything back, after writing or of given LMDBs")
-    return parse  # fmt: skip
+    return parse
 
 
 def _parameters() -> dict[str, str]:

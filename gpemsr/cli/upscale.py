@@ -46,16 +46,12 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--time", type=int, metavar="N", help="which time point, if there are several")
     parse.add_argument("--range", nargs="+", metavar="LOW HIGH", help=f"as in training: {RANGE_HELP}")
     parse.add_argument("--voxel-size", nargs=3, type=float, metavar=("Z", "Y", "X"), help="LR voxels in nm, if unknown")
-    parse.add_argument(
-        "--region", default=":,:,:", metavar="Z0:Z1,Y0:Y1,X0:X1", help="a part, in LR voxels; ends not included"
-    )
+    text = "a part, in LR voxels; ends not included"
+    parse.add_argument("--region", default=":,:,:", metavar="Z0:Z1,Y0:Y1,X0:X1", help=text)
     parse.add_argument("--mask", metavar="VOLUME", help="not 0 where there is tissue; may be coarser than the input")
     parse.add_argument("--missing-sections", nargs="+", type=int, default=[], metavar="Z", help="known to be damaged")
-    parse.add_argument(
-        "--on-missing",
-        choices=("replace", "keep"),
-        help="sections of which a part is not there: replace by the nearest (default), or keep black (with --mask)",
-    )
+    text = "sections of which a part is not there: replace by the nearest (default), or keep black (with --mask)"
+    parse.add_argument("--on-missing", choices=("replace", "keep"), help=text)
     parse.add_argument("--tile", type=int, metavar="N", help="LR pixels that the network sees at once (0: all)")
     parse.add_argument("--overlap", type=int, metavar="N", help="LR pixels that neighbouring tiles share (default 24)")
     parse.add_argument("--halo", type=int, metavar="N", help="of these, unused at a tile's border (default 8)")
@@ -66,19 +62,12 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--device", help="cpu or cuda (default: cuda if there is one)")
     parse.add_argument("--ome-version", choices=("0.5", "0.4"), default="0.5", help="of the OME-Zarr (default 0.5)")
     parse.add_argument("--degradation", choices=LINEAR, default="bicubic", help="of training (default bicubic)")
-    parse.add_argument(
-        "--consistent", action="store_true", help="correct the image so that degrading it gives the input"
-    )
-    parse.add_argument(
-        "--trust",
-        nargs="?",
-        const="basic",
-        choices=("basic", "full"),
-        help="also write trust layers: where to believe the image; full takes twice as long and adds one",
-    )
-    parse.add_argument(
-        "--calibration", metavar="FILE", help="of gpemsr-calibrate: adds a layer with the expected error"
-    )
+    text = "correct the image so that degrading it gives the input"
+    parse.add_argument("--consistent", action="store_true", help=text)
+    text = "also write trust layers: where to believe the image; full takes twice as long and adds one"
+    parse.add_argument("--trust", nargs="?", const="basic", choices=("basic", "full"), help=text)
+    text = "of gpemsr-calibrate: adds a layer with the expected error"
+    parse.add_argument("--calibration", metavar="FILE", help=text)
     parse.add_argument("--dry-run", action="store_true", help="check all and print what it would take")
     parse.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parse.add_argument("--preview", metavar="FILE.png", help="only super-resolve one place, to a picture")

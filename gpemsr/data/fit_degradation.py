@@ -41,10 +41,10 @@ class Residual:
 class Fit:
     """What was fitted, and how well it imitates the fast scan."""
 
-    parameters: dict[str, float]  # of ``em``
+    parameters: dict[str, float]  # of em
     shift: tuple[float, float]  # (y, x) in HR pixels that the fast scan was moved by
     real: Residual  # residual of the fast scan
-    simulated: Residual  # residual of ``em`` with the parameters
+    simulated: Residual  # residual of em with the parameters
 
 
 def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int) -> Fit:

@@ -118,9 +118,7 @@ def choose_range(
     Args:
         choice: what :func:`parse_range` returns; None is ``full`` for uint8 and uint16 and is refused for others.
         observed: the smallest and the largest grey value, or what finds them.
-        sample: yields sections for the percentiles.
         source: named in messages.
-        option: that gives the choice, named in messages.
 
     Raises:
         InputError: a range is needed, or all grey values are one.

@@ -17,7 +17,7 @@ from gpemsr.data.lmdb_records import describe_lmdb, describe_volume
 from gpemsr.data.real_lr import RealLR
 from gpemsr.data.section_store import open_section_store
 from gpemsr.data.survey import survey, valid_section
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.volume import Volume, span_within
 from gpemsr.errors import InputError
 from gpemsr.files import exclusive
 
@@ -88,11 +88,8 @@ def plan(volume: Volume, job: LmdbJob) -> Geometry:
     if job.seed < 0:
         raise InputError(f"seed {job.seed}: expected 0 or more")
     numbers = volume.numbers
-    z = _crop(job.crop[0], numbers[0], numbers[-1] + 1, "z", volume)
-    y, x = (
-        _crop(limits, 0, size, axis, volume)
-        for limits, size, axis in zip(job.crop[1:], volume.shape[1:], "yx", strict=True)
-    )
+    ends = zip("zyx", job.crop, (numbers[0], 0, 0), volume.shape, strict=True)
+    z, y, x = (span_within(part, first, first + n, f"crop {a}", volume.source) for a, part, first, n in ends)
     y, x = ((start, stop - (stop - start) % largest) for start, stop in (y, x))
     shape = (y[1] - y[0], x[1] - x[0])
     if not all(shape):
@@ -203,14 +200,6 @@ def degrade_stored(hr: np.ndarray, number: int, scale: int, job: LmdbJob, grey_r
     """LR section in the dtype of ``hr`` (rounded, clipped to the range); noise by (seed, scale, section number)."""
     lr = degrade(grey_range.to_unit(hr), scale, job.degradation, (job.seed, scale, number), **job.parameters)
     return grey_range.from_unit(lr, hr.dtype)
-
-
-def _crop(limits: Range, first: int, end: int, axis: str, volume: Volume) -> tuple[int, int]:
-    start = first if limits[0] is None else limits[0]
-    stop = end if limits[1] is None else limits[1]
-    if not first <= start < stop <= end:
-        raise InputError(f"{volume.source}: crop {axis} {start}:{stop} is not within {first}:{end}")
-    return start, stop
 
 
 def _split(numbers: range, splits: dict[str, tuple[int, int]], z: tuple[int, int]) -> dict[str | None, list[int]]:

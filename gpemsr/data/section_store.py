@@ -30,7 +30,7 @@ class VolumeInfo:
     sections: tuple[int, ...]  # their numbers in the source, ascending; every k-th or a split leaves gaps
     height: int  # pixels of a section along y
     width: int  # pixels of a section along x
-    dtype: np.dtype  # ``uint8`` or ``uint16``
+    dtype: np.dtype  # uint8 or uint16
     voxel_size: VoxelSize | None  # (z, y, x) in nm of the stored pixels, or None if unknown
     grey_range: GreyRange  # which stored grey values are 0 and 1
 

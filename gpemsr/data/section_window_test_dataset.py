@@ -83,7 +83,6 @@ class SectionWindowTestDataset(Dataset):
         opt: see :class:`SectionWindowTestOptions` and docs/datasets.md.
 
     Attributes:
-        stacks: the volumes' sections, by volume.
         data_info: lists over all items of ``lq_path``, ``gt_path``, ``folder``, ``idx``, ``border``.
 
     Raises:

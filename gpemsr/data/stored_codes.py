@@ -28,9 +28,6 @@ AGAIN = "gpemsr-cache-codes --overwrite makes it again"
 class StoredCodes:
     """Codes of a store's sections in a file of ``gpemsr-cache-codes``.
 
-    Args:
-        augmentations: the orientations that are asked for.
-
     Raises:
         InputError: it is absent or damaged, of other sections, or lacks an orientation.
     """
@@ -48,7 +45,6 @@ class StoredCodes:
 
         Args:
             y, x, size: of the crop before it is turned, in codes.
-            augment: how the section is turned.
         """
         place = self._volumes[volume].sections.index(section)
         with safe_open(self._path, "np") as file:

@@ -19,7 +19,7 @@ class Survey:
     low: float = math.inf  # the smallest grey value
     high: float = -math.inf  # the largest one
     absent: dict[int, str] = field(default_factory=dict)  # number of one that is not there, or of one value -> why
-    blank: list[int] = field(default_factory=list)  # those of one value that ``keep`` keeps
+    blank: list[int] = field(default_factory=list)  # those of one value that keep keeps
 
 
 def survey(volume: Volume, numbers: Sequence[int], y: slice, x: slice, progress: bool = False) -> Survey:

@@ -107,7 +107,6 @@ class SeededItems(Dataset):
     Python's and numpy's generators are seeded for each item, and put back where the training shares them.
 
     Args:
-        dataset: any data set of BasicSR's or ours.
         skip_bad: take the next section where one cannot be read. Items then say why as ``left_out``, or ''.
 
     Raises:

@@ -87,7 +87,6 @@ def pack(folder: Path, about: About, path: Path, name: Path) -> None:
     Args:
         folder: with ``torchscript.pt``, ``model.onnx``, ``test_input.npy``, ``test_output.npy``, ``README.md``
             and ``cover.png``.
-        name: it will have later, for messages.
 
     Raises:
         RunError: the test failed.

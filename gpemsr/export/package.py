@@ -33,8 +33,8 @@ class Export:
     """What to export."""
 
     weights: str  # checkpoint of stage III that names its network, or a network that the package brings
-    out: Path  # the package, ``.zip``
-    name: str | None = None  # of the model, five characters or more; by default ``GPEMSR <weights>``
+    out: Path  # the package, .zip
+    name: str | None = None  # of the model, five characters or more; by default GPEMSR <weights>
     authors: tuple[str, ...] = ()  # their names
     licence: str | None = None  # SPDX identifier of the weights' licence
     sample: str | None = None  # LR stack whose middle is the test input; None for sections of the synthetic stack

@@ -31,7 +31,6 @@ class GPEMSREditor(BaseEditModel):
 
     Args:
         generator: the network, ``network_g`` of an option file.
-        pixel_loss: loss between result and HR section.
         contextual_loss: :class:`~gpemsr.losses.contextual_loss.ContextualLoss` between result and reference images.
         pretrain_prior: checkpoint of stage II, loaded into the prior when training starts.
         pretrain_network_g: checkpoint of a whole network, BasicSR's, this package's or the authors'.

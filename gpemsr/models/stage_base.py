@@ -177,7 +177,6 @@ def parameter_groups(net: torch.nn.Module, train: Mapping, offset_lr_mul: float)
     """What of ``net`` learns; offsets and masks of deformable convolutions, where they have a rate, in a second group.
 
     Args:
-        train: that section of the option file.
         offset_lr_mul: what their learning rate is multiplied by, if ``train`` does not say; 1 makes no second group.
     """
     factor = train.get("offset_lr_mul", offset_lr_mul)

@@ -16,7 +16,6 @@ class StartWatch:
 
     Attributes:
         gain: mean PSNR of the sections validated last minus that of their bilinear images (dB); None before that.
-        first: the iteration to look at first.
     """
 
     def __init__(self, total_iter: int) -> None:

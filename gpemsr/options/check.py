@@ -62,10 +62,6 @@ SET_BY_BASICSR = {"dist", "rank", "world_size", "auto_resume", "is_train", "root
 def check_options(options: Mapping[str, Any], file: str, is_train: bool) -> None:
     """Refuse an option file with anything that nothing reads or that cannot be used.
 
-    Args:
-        options: the file's content, with ``--force_yml`` applied.
-        is_train: whether it is for training or for testing.
-
     Raises:
         InputError: one line with file, key (dotted), value and what is expected.
     """

@@ -89,7 +89,6 @@ def check_call(
 
     Args:
         target: a class or a function; where it has no type hints, values must be of the kind of their default.
-        section: the mapping of the option file.
         given: keys of the section that the caller takes out, and parameters that it fills in, itself.
         open_ended: whether ``**kwargs`` of the target means that any key is accepted.
     """

@@ -27,7 +27,6 @@ def predict_affinities(
     Args:
         net: (b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x); put in eval mode meanwhile.
         raw: (z, y, x) in [0, 1].
-        block: z, y, x of a block.
         context: voxels around it on each side, at most; half of the receptive field leaves no seams.
 
     Returns:

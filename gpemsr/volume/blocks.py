@@ -90,7 +90,6 @@ def super_resolve_block(
     """Super-resolve a block; the same bytes whichever blocks were done before.
 
     Args:
-        batch: tiles that go through the network together.
         advance: called after each section of a tile.
         see: called with each section of a tile before it is blended, as it is and turned.
         is_turned: whether the sections are also super-resolved turned by 180 degrees, for ``see``.

@@ -99,7 +99,6 @@ def draw_reliability(path: Path, calibration: Calibration, known: Known, levels:
 
     Args:
         calibration: made without ``known``.
-        levels: grey levels of the range.
     """
     expected = calibration.expected_error(known.layers)
     parts = np.array_split(np.argsort(expected, kind="stable"), BINS)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
+import tifffile
+
 from gpemsr.data.volumes.reader import open_volume
 from gpemsr.errors import InputError
 
@@ -30,12 +33,8 @@ def _read_note(path: Path) -> dict[str, Any]:
         attributes: Any = zarr.open_group(str(path), mode="r").attrs
         return dict(attributes["gpemsr"])
     if path.suffix.lower() in (".h5", ".hdf5"):
-        import h5py
-
         with h5py.File(path) as file:
             return json.loads(file["volumes/raw"].attrs["note"])
-    import tifffile
-
     with tifffile.TiffFile(path) as file:
         page: Any = file.pages[0]
         if file.ome_metadata:

@@ -109,7 +109,6 @@ class VolumeNetwork:
 
     Attributes:
         section: its options, see :func:`network_section`.
-        scale: HR over LR size in x and y.
         has_prior: whether it has a prior that says how sure it is.
 
     Raises:

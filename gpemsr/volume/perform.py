@@ -42,7 +42,6 @@ def super_resolve(
     """Super-resolve a volume, see :class:`~gpemsr.volume.plan.Job`.
 
     Args:
-        resume: go on with a run that was begun.
         part: (i, n): only every n-th block, from the i-th on; i counts from 1.
         execute: does tasks, such as :class:`gpemsr.volume.scheduler.Scheduler`; one after the other by default.
 

@@ -26,58 +26,36 @@ SHARD = 1024  # HR pixels along y and x, where the network sees whole sections
 
 @dataclass(frozen=True)
 class Job:
-    """What to super-resolve, and with what.
+    """What to super-resolve, and with what."""
 
-    Attributes:
-        source: the LR volume; all that :func:`gpemsr.data.volumes.reader.open_volume` reads.
-        output: the volume to make; its suffix says the format: ``.zarr``, ``.ome.tif``, ``.tif`` or ``.h5``.
-        weights: checkpoint, its URL, or a network of :mod:`gpemsr.checkpoints.shipped`; None for one without weights.
-        options: option file with ``network_g``; None where the checkpoint names its network.
-        dataset, level, channel, time, voxel_size: see :class:`~gpemsr.data.volumes.volume.Opening`.
-        grey_range: what becomes 0 and 1, as in training: two grey values, or a choice of
-            :func:`~gpemsr.data.grey_values.choose_range`.
-        region: z, y, x of the part to super-resolve; None for an end is that of the volume. z are section numbers.
-        mask: volume of whole numbers, not 0 where there is tissue.
-        missing: numbers of sections known to be damaged.
-        on_missing: ``replace`` what is there in part only, or ``keep`` it, black; None is ``keep`` with a mask.
-        tile, overlap, halo, depth, batch: see :class:`Plan`; None is chosen by the memory.
-        memory: bytes that may be taken; None is most of what is free.
-        precision: ``fp32`` or ``bf16``.
-        device: ``cpu``, ``cuda``, ...; None is a GPU if there is one.
-        ome_version: ``0.5`` or ``0.4``.
-        degradation: that the network was trained with, ``bicubic`` or ``area``.
-        consistent: whether the image, degraded, is to give back the source.
-        trust: ``basic`` or ``full``, see :func:`gpemsr.volume.trust.layer_names`; None for no layers.
-        calibration: file of ``gpemsr-calibrate``, for the error to expect.
-    """
-
-    source: str
-    output: str
-    weights: str | None = None
-    options: str | None = None
-    dataset: str | None = None
+    source: str  # the LR volume; all that gpemsr.data.volumes.reader.open_volume reads
+    output: str  # the volume to make; its suffix says the format: .zarr, .ome.tif, .tif or .h5
+    weights: str | None = None  # checkpoint, its URL, or the name of a shipped one; None for a network without weights
+    options: str | None = None  # option file with network_g; None where the checkpoint names its network
+    dataset: str | None = None  # these and voxel_size as in gpemsr.data.volumes.volume.Opening
     level: int | None = None
     channel: int | None = None
     time: int | None = None
     voxel_size: tuple[float, float, float] | None = None
-    grey_range: tuple[float, float] | str | None = None
+    grey_range: tuple[float, float] | str | None = None  # what becomes 0 and 1, as in training; see choose_range
+    # z (section numbers), y, x of the part to super-resolve; None for an end is that of the volume
     region: tuple[tuple[int | None, int | None], ...] = ((None, None),) * 3
-    mask: str | None = None
-    missing: tuple[int, ...] = ()
-    on_missing: str | None = None
-    tile: int | None = None
+    mask: str | None = None  # volume of whole numbers, not 0 where there is tissue
+    missing: tuple[int, ...] = ()  # numbers of sections known to be damaged
+    on_missing: str | None = None  # replace what is there in part only, or keep it, black; None: keep with a mask
+    tile: int | None = None  # these and batch as in Plan; None is chosen by the memory
     overlap: int | None = None
     halo: int | None = None
     depth: int | None = None
     batch: int | None = None
-    memory: int | None = None
+    memory: int | None = None  # bytes that may be taken; None is most of what is free
     precision: Precision = "fp32"
-    device: str | None = None
-    ome_version: str = "0.5"
-    degradation: str = "bicubic"
-    consistent: bool = False
-    trust: str | None = None
-    calibration: str | None = None
+    device: str | None = None  # cpu, cuda, ...; None is a GPU if there is one
+    ome_version: str = "0.5"  # or 0.4
+    degradation: str = "bicubic"  # that the network was trained with, or area
+    consistent: bool = False  # whether the image, degraded, is to give back the source
+    trust: str | None = None  # basic or full, see gpemsr.volume.trust.layer_names; None for no layers
+    calibration: str | None = None  # file of gpemsr-calibrate, for the error to expect
 
     def absolute(self) -> Job:
         """The same from any working directory."""
@@ -118,7 +96,7 @@ class Plan:
     network: dict[str, Any]  # its options
     num_frame: int  # sections of a window
     scale: int  # HR over LR size
-    precision: Precision  # ``fp32`` or ``bf16``
+    precision: Precision  # fp32 or bf16
     tile: int  # LR pixels, see Tiling
     overlap: int
     halo: int
@@ -131,7 +109,7 @@ class Plan:
     degradation: str
     consistent: bool
     trust: list[str]  # names of the layers
-    calibration: dict[str, Any] | None  # a :class:`~gpemsr.volume.calibration.Calibration` as plain data
+    calibration: dict[str, Any] | None  # a Calibration as plain data
 
     @property
     def shape(self) -> tuple[int, int, int]:

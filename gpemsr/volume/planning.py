@@ -16,7 +16,7 @@ from gpemsr.data.grey_values import GreyRange, choose_range
 from gpemsr.data.survey import survey
 from gpemsr.data.volumes.formats import writable
 from gpemsr.data.volumes.reader import open_volume
-from gpemsr.data.volumes.volume import Volume
+from gpemsr.data.volumes.volume import Volume, span_within
 from gpemsr.errors import InputError
 from gpemsr.files import remove, sha256
 from gpemsr.volume.disk import disk_errors
@@ -88,8 +88,6 @@ def make_plan(
     """The plan of a job, and what it takes; needs no torch.
 
     Args:
-        network: what is known of the network.
-        cost: of a section of a tile.
         known: of the plan that the run was begun with; its sizes are taken where the job has none.
 
     Raises:
@@ -181,13 +179,9 @@ def resolve_range(job: Job, volume: Volume) -> GreyRange:
 
 def resolve_region(job: Job, volume: Volume) -> Region:
     """The job's region as positions. Raises :class:`InputError` unless it is within the volume."""
-    first = volume.numbers[0]
     spans = []
-    for axis, (start, stop), origin, size in zip("zyx", job.region, (first, 0, 0), volume.shape, strict=True):
-        low = origin if start is None else start
-        high = origin + size if stop is None else stop
-        if not origin <= low < high <= origin + size:
-            raise InputError(f"{job.source}: region {axis} {low}:{high} is not within {origin}:{origin + size}")
-        spans.append((low - origin, high - origin))
+    for axis, limits, first, size in zip("zyx", job.region, (volume.numbers[0], 0, 0), volume.shape, strict=True):
+        start, stop = span_within(limits, first, first + size, f"region {axis}", job.source)
+        spans.append((start - first, stop - first))
     z, y, x = spans
     return z, y, x

@@ -24,7 +24,7 @@ class Tiling:
     """
 
     size: int  # pixels of the axis
-    tile: int  # pixels that the network sees at once; ``size`` or more for all of them
+    tile: int  # pixels that the network sees at once; size or more for all of them
     overlap: int  # pixels that neighbouring tiles share
     halo: int  # those of them at a tile's border that are not used
 

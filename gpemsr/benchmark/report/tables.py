@@ -27,7 +27,7 @@ class Table:
 
     title: str
     caption: str  # how to read it
-    frame: pd.DataFrame  # Markdown cells; the first column is ``Method``
+    frame: pd.DataFrame  # Markdown cells; the first column is Method
     notes: Sequence[str] = field(default_factory=list)  # what is to be known of some of the cells, below the table
 
     @property

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from gpemsr.data.volumes.array import ArrayVolume, choose, listed
@@ -22,8 +23,6 @@ class Hdf5Volume(ArrayVolume):
     """An HDF5 data set; attributes of it or of a group above it say the voxel size."""
 
     def __init__(self, path: Path, opening: Opening):
-        import h5py
-
         try:
             self._file = h5py.File(path, "r")
         except OSError as error:
@@ -50,8 +49,6 @@ class Hdf5Volume(ArrayVolume):
             stack.pop_all()
 
     def _name(self, path: Path, dataset: str | None) -> str:
-        import h5py
-
         found: list[str] = []
         self._file.visititems(
             lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) and item.ndim in (3, 4, 5) else None
@@ -74,8 +71,6 @@ class Hdf5Volume(ArrayVolume):
 
 
 def _check_filters(array: Any, path: Path) -> None:
-    import h5py
-
     properties = array.id.get_create_plist()
     for number, _, _, name in (properties.get_filter(index) for index in range(properties.get_nfilters())):
         if not h5py.h5z.filter_avail(number):

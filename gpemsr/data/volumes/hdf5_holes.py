@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 
 from gpemsr.data.volumes.volume import reason
@@ -27,11 +28,7 @@ class _Source(NamedTuple):
 
 
 class Holes:
-    """Indices along an axis of HDF5 data sets at which something is absent.
-
-    Args:
-        is_sparse: whether chunks may be absent.
-    """
+    """Indices along an axis of HDF5 data sets at which something is absent."""
 
     def __init__(self, is_sparse: bool):
         self._is_sparse = is_sparse
@@ -89,8 +86,6 @@ class Holes:
         return {index: why for index, why in absent.items() if index in box[axis]}
 
     def _source(self, array: Any, source: _Source, axis: int) -> dict[int, str]:
-        import h5py
-
         own = Path(array.file.filename)
         try:
             with contextlib.nullcontext(array.file) if source.file == own else h5py.File(source.file, "r") as opened:
@@ -137,8 +132,6 @@ def _mapped(array: Any) -> list[_Source]:
 
 def _spans(space: Any, shape: Sequence[int]) -> Box | None:
     """A selection of an array of ``shape`` as a range for each axis, None for one that is not."""
-    import h5py
-
     if space.get_select_type() == h5py.h5s.SEL_ALL:
         return [range(size) for size in shape]
     if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():

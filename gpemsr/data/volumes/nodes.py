@@ -24,7 +24,7 @@ class Node:
     """A group or an array."""
 
     name: str  # its path in the store
-    driver: str  # ``zarr``, ``zarr3`` or ``n5``
+    driver: str  # zarr, zarr3 or n5
     attributes: dict[str, Any]  # what its metadata file holds apart from the layout
     shape: tuple[int, ...] | None  # of an array; None for a group
     names: list[str] | None = None  # of an array's axes, as far as they are named
@@ -38,7 +38,6 @@ class Store:
 
     Attributes:
         inside: of the path, what lies within the store: what a level is may be said by a group above it.
-        is_precomputed: whether it is neuroglancer's format.
     """
 
     def __init__(self, path: Path | str):

@@ -29,7 +29,7 @@ class ImageLayout:
     chunk: Shape  # voxels
     shard: Shape  # voxels; the unit of writing, which with 0.4 a chunk is
     factors: tuple[Shape, ...] = ((1, 1, 1),)  # of each level relative to the finest one
-    version: str = "0.5"  # of :data:`VERSIONS`
+    version: str = "0.5"  # one of VERSIONS
     fill: float = 0  # of voxels that are never written
 
     def shape_of(self, level: int) -> Shape:

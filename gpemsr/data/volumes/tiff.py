@@ -70,11 +70,10 @@ class TiffVolume(Volume):
         places, shape, pages = _places(series, tiff.pages, first, opening, path)
         # a stack of more than 4 GB as ImageJ saves it: one page, then the other sections back to back
         self._one_page = series.dataoffset if series is not None and len(pages) < len(places) else None
-        if self._one_page is not None and self._one_page + math.prod(series.shape) * series.dtype.itemsize > _size(
-            tiff
-        ):
-            raise InputError(f"{path}: truncated TIFF (1 page of {len(places)} sections)")
-        if self._one_page is None and len(pages) <= max(places):
+        if self._one_page is not None:
+            if self._one_page + math.prod(series.shape) * series.dtype.itemsize > tiff.filehandle.size:
+                raise InputError(f"{path}: truncated TIFF (1 page of {len(places)} sections)")
+        elif len(pages) <= max(places):
             raise InputError(f"{path}: truncated TIFF ({len(pages)} pages of {len(places)} sections)")
         self._white_is_zero, absent = self._check_pages(pages, places, first)
         self._pages, self._places, self._ids = pages, places, opening.ids
@@ -95,7 +94,7 @@ class TiffVolume(Volume):
                 was, now = (f"{_by(p.shape)} {p.dtype}" for p in (first, page))
                 raise InputError(f"{self._path}: section {index} is {now}, the first one is {was}")
             ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-            if not ends or max(ends) > _size(page.parent):
+            if not ends or max(ends) > page.parent.filehandle.size:
                 raise InputError(f"{self._path}: truncated TIFF (section {index} ends beyond the end of the file)")
             if 0 in page.databytecounts or 0 in page.dataoffsets:
                 absent[index] = "a strip or tile was never written"
@@ -160,10 +159,6 @@ def _open_file(page: Any) -> Iterator[Any]:
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(str(size) for size in shape)
-
-
-def _size(tiff: Any) -> int:
-    return tiff.filehandle.size
 
 
 def _single_series(tiff: tifffile.TiffFile, path: Path) -> Any:

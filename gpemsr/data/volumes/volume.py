@@ -51,7 +51,6 @@ class Volume(ABC):
         absent: numbers of sections that are known not to be there, and why.
 
     Attributes:
-        dataset: data set or array within it, or None.
         shape: (z, y, x) in voxels.
         dtype: in native byte order.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
@@ -166,6 +165,17 @@ def absent_error(source: object, absent: Mapping[int, str]) -> AbsentError:
     )
     error.reason = absent[numbers[0]]
     return error
+
+
+def span_within(
+    limits: tuple[int | None, int | None], first: int, end: int, what: str, source: object
+) -> tuple[int, int]:
+    """Start and stop, those of the whole where ``limits`` has None. Raises :class:`InputError` for others."""
+    start = first if limits[0] is None else limits[0]
+    stop = end if limits[1] is None else limits[1]
+    if not first <= start < stop <= end:
+        raise InputError(f"{source}: {what} {start}:{stop} is not within {first}:{end}")
+    return start, stop
 
 
 def reason(error: Exception) -> str:

@@ -31,7 +31,6 @@ class StackWriter(ABC):
         dtype: one of ``GREY_TYPES``.
         voxel_size: (z, y, x) in nm, or None if unknown (the file then says nothing).
         translation: (z, y, x) in nm of the centre of the first voxel, where the format has a place for it.
-        note: how the stack was made.
 
     Raises:
         InputError: a wrong shape, dtype or voxel size, or a file that cannot be written.
