@@ -109,3 +109,17 @@ def weights(net: torch.nn.Module) -> dict[str, torch.Tensor]:
 def moved(before: dict[str, torch.Tensor], net: torch.nn.Module) -> set[str]:
     """Names of the entries that changed."""
     return {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def check_resumed(stage: Stage, saved: int, last: int, *names: str, **tolerance: float) -> None:
+    """Train to ``last``, resume from ``saved`` without the stage before, and compare networks: equal by default."""
+    batches, model = stage.batches(), stage.model()
+    train(model, batches, range(1, saved + 1))
+    model.save(0, saved)
+    train(model, batches, range(saved + 1, last + 1))
+    (stage.folder / "prior.pth").write_bytes(b"not needed any more")
+    resumed = stage.resumed(saved)
+    train(resumed, batches, range(saved + 1, last + 1))
+    for name in names:
+        found, expected = (getattr(run, name).state_dict() for run in (resumed, model))
+        torch.testing.assert_close(found, expected, **(tolerance or {"rtol": 0, "atol": 0}))

@@ -6,7 +6,7 @@ import re
 import cv2
 import pytest
 import torch
-from stage_runs import Stage, moved, train, weights
+from stage_runs import Stage, check_resumed, moved, train, weights
 from tiny_stages import AFFINITY_NETWORKS, stage_options, trainable, write_network
 
 from gpemsr.archs import weights as published
@@ -215,19 +215,8 @@ def test_testing_needs_neither_prior_nor_training_options(stage):
 
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_resumed_run_goes_on_as_an_uninterrupted_one(make_stage, ema_decay):
-    stage = make_stage(3, ema_decay=ema_decay)
-    batches = stage.batches()
-    model = stage.model()
-    train(model, batches, range(1, 3))
-    model.save(0, 2)
-    train(model, batches, range(3, 5))
-    (stage.folder / "prior.pth").write_bytes(b"not needed any more")
-    resumed = stage.resumed(2)
-    train(resumed, batches, range(3, 5))
-    for name in ("net_g", "net_g_ema") if ema_decay else ("net_g",):
-        state = getattr(resumed, name).state_dict()
-        for key, value in getattr(model, name).state_dict().items():
-            torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-6)
+    names = ("net_g", "net_g_ema") if ema_decay else ("net_g",)
+    check_resumed(make_stage(3, ema_decay=ema_decay), 2, 4, *names, rtol=1e-4, atol=1e-6)
 
 
 def test_a_whole_checkpoint_needs_no_published_weights(stage, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from stage_runs import moved, train, weights
+from stage_runs import check_resumed, moved, train, weights
 from tiny_stages import trainable
 from torch.nn import functional as F
 
@@ -119,17 +119,7 @@ def test_the_result_is_the_reference_image(stage):
 
 
 def test_a_resumed_run_goes_on_as_an_uninterrupted_one(make_stage):
-    stage = make_stage(2)
-    batches = stage.batches()
-    model = stage.model()
-    train(model, batches, range(1, 3))
-    model.save(0, 2)
-    train(model, batches, range(3, 5))
-    (stage.folder / "prior.pth").write_bytes(b"not needed any more")
-    resumed = stage.resumed(2)
-    train(resumed, batches, range(3, 5))
-    for key, value in model.net_g.state_dict().items():
-        torch.testing.assert_close(resumed.net_g.state_dict()[key], value, rtol=1e-5, atol=1e-7)
+    check_resumed(make_stage(2), 2, 4, "net_g", rtol=1e-5, atol=1e-7)
 
 
 def test_the_option_file_fits(stage):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from basicsr.models.base_model import BaseModel
-from stage_runs import moved, train, weights
+from stage_runs import check_resumed, moved, train, weights
 
 from gpemsr.errors import InputError
 from gpemsr.options.check import check_options
@@ -150,16 +150,7 @@ def test_validation_changes_nothing_of_the_training(stage):
 def test_a_resumed_run_goes_on_as_an_uninterrupted_one(make_stage):
     """Restarts of codes depend on the usage before, and draw random latent vectors."""
     stage = make_stage(1, restart_dead_codes_every=3, ema_decay=0.5)
-    batches = stage.batches()
-    model = stage.model()
-    train(model, batches, range(1, 5))
-    model.save(0, 4)
-    train(model, batches, range(5, 8))
-    resumed = stage.resumed(4)
-    train(resumed, batches, range(5, 8))
-    for name in ("net_g", "net_d", "net_g_ema"):
-        for key, value in getattr(model, name).state_dict().items():
-            assert torch.equal(getattr(resumed, name).state_dict()[key], value), key
+    check_resumed(stage, 4, 7, "net_g", "net_d", "net_g_ema")
 
 
 def test_averaged_weights_are_validated_and_saved(make_stage):
