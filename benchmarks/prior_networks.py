@@ -99,10 +99,16 @@ class GPEMSRWithMemory(GPEMSRWithout):
         return torch.stack(list(self.along(self.encode_sections(lq), windows)), 1)
 
 
+class Truth(nn.Module):
+    """Stands in for a network: what it "makes" are the HR sections."""
+
+
 @torch.no_grad()
 def super_resolve(net: nn.Module, lq: torch.Tensor, hr: torch.Tensor) -> torch.Tensor:
     """All sections (n, 1, H, W) of a stack of LR sections (n, 1, h, w); ``hr`` (n, 1, H, W) is for true codes only."""
     net.eval()
+    if isinstance(net, Truth):
+        return hr
     windows = [window_indices(z, len(lq), FRAMES) for z in range(len(lq))]
     if not isinstance(net, GPEMSR):
         return torch.cat([net(lq[None, indices]) for indices in windows])

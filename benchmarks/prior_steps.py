@@ -35,7 +35,7 @@ import tifffile
 import torch
 from codebooks import KINDS, Indexer, Sections, StageOne, train_indexer, train_stage_one
 from oracle_codes import FRAMES, SCALE, make_lr
-from prior_networks import BEST, EXPECTED, TRUE, GPEMSRWithMemory, GPEMSRWithPrior, Prior, super_resolve
+from prior_networks import BEST, EXPECTED, TRUE, GPEMSRWithMemory, GPEMSRWithPrior, Prior, Truth, super_resolve
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import default_collate
@@ -43,6 +43,8 @@ from tqdm import trange
 from tracing import EVERY, THRESHOLDS, halves
 
 from gpemsr import compat, register
+from gpemsr.archs.baselines_arch import Bicubic
+from gpemsr.benchmark.options import slug
 from gpemsr.benchmark.row import pixel_size_of, stack_of
 from gpemsr.data.affinities import section_regions
 from gpemsr.data.degradations import degrade
@@ -91,6 +93,8 @@ class Step:
 
 
 STEPS = {
+    "HR": Step("HR", share=0),
+    "bicubic": Step("bicubic", share=0),
     "first piece": Step("without prior", share=0.58),
     "no prior": Step("without prior", "first piece"),
     "prior": Step("prior", "first piece", prior=(PUBLISHED, BEST)),
@@ -141,6 +145,8 @@ def build(step: Step, priors: Mapping[tuple[str, str], Prior]) -> nn.Module:
     """The network of a step."""
     from basicsr.archs import build_network
 
+    if not step.share:
+        return Bicubic(SCALE) if step.network == "bicubic" else Truth()
     if step.network.endswith(".yml"):
         return build_network(to_plain(read_options(step.network))["network_g"])
     options = to_plain(read_options(STAGE3))["network_g"]
@@ -244,7 +250,7 @@ def load_priors(arguments: argparse.Namespace, wanted: set[tuple[str, str]]) -> 
         stage = StageOne(KINDS[kind], options["vqgan"]).to(arguments.device)
         stage.enlarge = nn.Upsample(scale_factor=SCALE, mode="bicubic")
         indexer = Indexer(1, KINDS[kind], options["channels"], options["norm_groups"]).to(arguments.device)
-        file = arguments.out / f"{arguments.name}_prior_{list(KINDS).index(kind)}.pth"
+        file = arguments.out / f"{arguments.name}_codebook_{list(KINDS).index(kind)}.pth"
         if file.exists():
             states = torch.load(file, map_location=arguments.device, weights_only=True)
             stage.load_state_dict(states["stage"])
@@ -349,7 +355,7 @@ def score_neurons(net: nn.Module, arguments: argparse.Namespace) -> dict[str, di
 
 def stem(name: str, seed: int, arguments: argparse.Namespace) -> str:
     """Files of a step without their suffixes."""
-    return str(arguments.out / f"{arguments.name}_{list(STEPS).index(name)}_{seed}")
+    return str(arguments.out / f"{arguments.name}_{slug(name)}_{seed}")
 
 
 def run(name: str, seed: int, arguments: argparse.Namespace) -> None:
@@ -374,6 +380,8 @@ def priors_of(name: str, arguments: argparse.Namespace) -> dict[tuple[str, str],
 
 def iterations(name: str, arguments: argparse.Namespace) -> int:
     """How many a step has for its share of the time."""
+    if not STEPS[name].share:
+        return 0
     costs = json.loads((arguments.out / "costs.json").read_text())
     cost = costs[name.removesuffix(", true codes")]  # making codes of HR is no part of a network
     return round(arguments.edvr_iterations * STEPS[name].share * costs["EDVR"] / cost)
@@ -381,11 +389,14 @@ def iterations(name: str, arguments: argparse.Namespace) -> int:
 
 def learn(name: str, seed: int, arguments: argparse.Namespace, file: Path) -> None:
     """Train a step; its averaged weights go to ``file``."""
+    if not STEPS[name].share:
+        torch.save(build(STEPS[name], {}).state_dict(), file)
+        return
     after, total = STEPS[name].after, iterations(name, arguments)
     start = torch.load(f"{stem(after, seed, arguments)}.pth", weights_only=True) if after else None
     torch.manual_seed(seed)
     training = training_of(name, total, arguments, priors_of(name, arguments), start)
-    windows, rng = Windows(arguments.train, arguments.device), np.random.default_rng([seed, list(STEPS).index(name)])
+    windows, rng = Windows(arguments.train, arguments.device), np.random.default_rng([seed, *name.encode()])
     for _ in trange(total, desc=f"{name}, seed {seed}", disable=None):
         training.iterate(windows, rng)
     with replaced(file) as temporary:
@@ -404,8 +415,8 @@ def measure(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     windows, rng = Windows(arguments.train, "cpu"), np.random.default_rng(0)
     priors = load_priors(arguments, {step.prior for step in STEPS.values() if step.prior})
-    trainings = {name: training_of(name, 1, arguments, priors, None) for name in STEPS}
-    seconds: dict[str, list[float]] = {name: [] for name in STEPS}
+    trainings = {name: training_of(name, 1, arguments, priors, None) for name, step in STEPS.items() if step.share}
+    seconds: dict[str, list[float]] = {name: [] for name in trainings}
     for _ in trange(arguments.rounds, desc="rounds", disable=None):
         for name, training in trainings.items():
             start = time.process_time()
@@ -422,7 +433,7 @@ def table(arguments: argparse.Namespace) -> None:
     """Means and standard deviations over seeds."""
     rows: dict[str, list[dict]] = {}
     for name in STEPS:
-        files = sorted(arguments.out.glob(f"{Path(stem(name, 0, arguments)).name[:-1]}*.images.json"))
+        files = sorted(arguments.out.glob(f"{Path(stem(name, 0, arguments)).name[:-1]}[0-9]*.images.json"))
         rows[name] = [
             json.loads(file.read_text()) | (json.loads(neurons.read_text()) if neurons.exists() else {})
             for file in files
