@@ -1,11 +1,10 @@
 r"""What pays: GPEMSR with and without a prior, with better priors, other losses and memory along z, next to EDVR.
 
-    python benchmarks/prior_steps.py costs --out runs/steps
-    python benchmarks/prior_steps.py train --out runs/steps --name fib25 --seeds 0 1 2 \
-        --train benchmark/data/fib25_train_hr.lmdb --test benchmark/data/neurons_test_hr.lmdb \
-        --raw fib25_sample2_half/raw.tif --ids fib25_sample2_half/neuron_ids.tif \
-        --segmenter Superhuman options/benchmark/segmentation/superhuman_fib25.yml superhuman.pth
+    python benchmarks/prior_steps.py costs ...
+    python benchmarks/prior_steps.py train ...
     python benchmarks/prior_steps.py table --out runs/steps --name fib25
+
+docs/prior.md has the commands whole, and what came of them.
 
 All networks are trained on the same windows (x8, bicubic LR made of shifted, flipped and transposed crops, one window
 an iteration) for as many iterations as the same CPU time gives: ``costs`` measures an iteration of each step in turn,
@@ -63,7 +62,7 @@ from gpemsr.volume.network import load_network
 
 STAGE3 = "options/cpu_hour/stage3_x8.yml"
 EDVR, BASICVSR = (f"options/demo/baselines/{name}_x8.yml" for name in ("edvr", "basicvsr_plusplus"))
-CROP, CLIP, DECAY, WARM_UP = 192, FRAMES + 2, 0.995, 100
+CLIP, DECAY, WARM_UP = FRAMES + 2, 0.995, 100
 FIRST, MIDDLE, LAST = 1e-3, 5e-4, 1e-6  # learning rates
 PUBLISHED, FINE = "as published, 256 codes", "of HR less bicubic, 1024 codes at HR/8"
 MEASURED = {"psnr": 2, "ssim": 4, "haarpsi": 4, "frc_nm": 1}
@@ -116,18 +115,19 @@ STEPS = {
 class Windows:
     """Random windows of HR sections, and LR made of them, on the device."""
 
-    def __init__(self, root: str, device: str) -> None:
+    def __init__(self, root: str, crop: int, device: str) -> None:
         store = open_section_store(root, "lmdb")
         stacks = [[store.read_float(name, z) for z in info.sections] for name, info in store.volumes.items()]
         self.volumes = [torch.from_numpy(eight_bits(np.stack(stack))).to(device) for stack in stacks]
         self.shares = np.array([volume.numel() for volume in self.volumes], float)
-        self.shrink = torch.from_numpy(shrinking(CROP)).to(device)
+        self.crop, self.shrink = crop, torch.from_numpy(shrinking(crop)).to(device)
 
     def draw(self, rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """HR and LR of ``count`` sections in a row: (1, count, 1, 192, 192), (1, count, 1, 24, 24) in [0, 1]."""
+        """HR and LR of ``count`` sections in a row: (1, count, 1, crop, crop), (1, count, 1, crop / 8, ..)."""
+        crop = self.crop
         volume = self.volumes[rng.choice(len(self.volumes), p=self.shares / self.shares.sum())]
-        z, y, x = (int(rng.integers(size)) for size in (len(volume), *(n - CROP + 1 for n in volume.shape[1:])))
-        window = volume[window_indices(z, len(volume), count), y : y + CROP, x : x + CROP]
+        z, y, x = (int(rng.integers(size)) for size in (len(volume), *(n - crop + 1 for n in volume.shape[1:])))
+        window = volume[window_indices(z, len(volume), count), y : y + crop, x : x + crop]
         window = window.flip([axis for axis in range(3) if rng.random() < 0.5])
         hr = (window.mT if rng.random() < 0.5 else window) / 255
         lr = (self.shrink @ hr @ self.shrink.T).clamp(0, 1)
@@ -331,13 +331,14 @@ def made_by(net: nn.Module, hr: np.ndarray, device: str) -> tuple[np.ndarray, np
     return eight_bits(super_resolve(net, *tensors)[:, 0].float().cpu().numpy()), lq
 
 
-def score_images(net: nn.Module, arguments: argparse.Namespace) -> dict[str, float]:
-    """Means over the sections of the test set."""
+def score_images(net: nn.Module, arguments: argparse.Namespace) -> dict[str, float | None]:
+    """Means over the sections of the test set; None for what is infinite."""
     pixel = pixel_size_of(open_section_store(arguments.test, "lmdb")) or 1.0
     hr = stack_of(open_section_store(arguments.test, "lmdb"))
     sr, lq = made_by(net, hr, arguments.device)
     rows = [measure_section(*three, SCALE, pixel) for three in zip(sr, hr, lq, strict=True)]
-    return {key: float(np.mean([row[key] for row in rows])) for key in MEASURED}
+    columns = {key: [row[key] for row in rows] for key in MEASURED}
+    return {key: None if None in values else float(np.mean(values)) for key, values in columns.items()}
 
 
 def score_neurons(net: nn.Module, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
@@ -396,7 +397,10 @@ def learn(name: str, seed: int, arguments: argparse.Namespace, file: Path) -> No
     start = torch.load(f"{stem(after, seed, arguments)}.pth", weights_only=True) if after else None
     torch.manual_seed(seed)
     training = training_of(name, total, arguments, priors_of(name, arguments), start)
-    windows, rng = Windows(arguments.train, arguments.device), np.random.default_rng([seed, *name.encode()])
+    windows, rng = (
+        Windows(arguments.train, arguments.crop, arguments.device),
+        np.random.default_rng([seed, *name.encode()]),
+    )
     for _ in trange(total, desc=f"{name}, seed {seed}", disable=None):
         training.iterate(windows, rng)
     with replaced(file) as temporary:
@@ -413,7 +417,7 @@ def trained(name: str, seed: int, arguments: argparse.Namespace) -> nn.Module:
 def measure(arguments: argparse.Namespace) -> None:
     """CPU seconds of an iteration of each step: medians of rounds in which the steps take turns."""
     torch.set_num_threads(1)
-    windows, rng = Windows(arguments.train, "cpu"), np.random.default_rng(0)
+    windows, rng = Windows(arguments.train, arguments.crop, "cpu"), np.random.default_rng(0)
     priors = load_priors(arguments, {step.prior for step in STEPS.values() if step.prior})
     trainings = {name: training_of(name, 1, arguments, priors, None) for name, step in STEPS.items() if step.share}
     seconds: dict[str, list[float]] = {name: [] for name in trainings}
@@ -455,14 +459,16 @@ def table(arguments: argparse.Namespace) -> None:
         print("| " + " | ".join(cells) + " |")
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean, and standard deviation of several."""
+def spread(values: list[float | None], digits: int) -> str:
+    """Mean, and standard deviation of several; nothing for None."""
+    if None in values:
+        return ""
     deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{np.mean(values):.{digits}f}{deviation}"
 
 
-def main() -> None:
-    """Measure, train or print."""
+def parser() -> argparse.ArgumentParser:
+    """The script's options."""
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parse.add_subparsers(dest="command", required=True)
     parts = {name: commands.add_parser(name) for name in ("costs", "train", "table")}
@@ -473,6 +479,7 @@ def main() -> None:
         part.add_argument(
             "--segmenter", nargs=3, action="append", required=True, metavar=("NAME", "OPTIONS", "WEIGHTS")
         )
+        part.add_argument("--crop", type=int, default=192, help="side of the HR crops (default 192)")
         part.add_argument("--iterations", type=int, default=1500, help="of stage I (default 1500)")
         part.add_argument("--indexer-iterations", type=int, default=500, help="of stage II (default 500)")
     for part in (parts["train"], parts["table"]):
@@ -488,8 +495,13 @@ def main() -> None:
     train.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
     train.add_argument("--tuning", type=int, default=600, help="iterations of segmenters (default 600)")
     train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parse.set_defaults(batch=8, crop=CROP, codebook_weight=0.01, device="cpu", name="costs")
-    arguments = parse.parse_args()
+    parse.set_defaults(batch=8, codebook_weight=0.01, device="cpu", name="costs")
+    return parse
+
+
+def main() -> None:
+    """Measure, train or print."""
+    arguments = parser().parse_args()
     register()
     compat.apply()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from gpemsr.volume.planning import prepare
 
 pytestmark = pytest.mark.cuda
 UNIT = {"grey_range": (0.0, 1.0)}
+MANY = 256  # tiles in a batch; what a batch of 32 takes is mostly weights and workspaces
 
 
 @pytest.fixture
@@ -50,22 +51,22 @@ def test_bf16_is_as_near_to_hr_as_fp32(job):
 
 
 def test_out_of_memory_makes_the_batch_smaller(tiled, unit, weights):
-    wide = np.tile(unit[:1], (1, 6, 4))  # some 110 tiles of 28 x 28
+    wide = np.tile(unit[:1], (1, 10, 8))  # some 370 tiles of 28 x 28
     settings = {"stack": wide, "weights": weights, "device": "cuda", **UNIT}
     taken, needed = {}, {}
-    for batch in (1, 32):
+    for batch in (1, MANY):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         super_resolve(tiled(batch=batch, output=f"{batch}.zarr", **settings))
         taken[batch], needed[batch] = torch.cuda.max_memory_reserved(), torch.cuda.max_memory_allocated()
-    limit = 0.9 * needed[32]
-    assert limit > taken[1]  # enough for a batch of one, not for one of 32
-    run, _ = prepare(tiled(batch=32, output="short.zarr", **settings))
+    assert needed[MANY] > taken[1]
+    limit = (needed[MANY] + taken[1]) / 2  # enough for a batch of one, not for MANY
+    run, _ = prepare(tiled(batch=MANY, output="short.zarr", **settings))
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(limit / torch.cuda.get_device_properties(0).total_memory)
     try:
         assert perform(run) is not None
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert run.plan.batch == 32 > run.batch >= 1
+    assert run.plan.batch == MANY > run.batch >= 1
     np.testing.assert_allclose(image(run.job), image(tiled(output="1.zarr")), atol=1e-3)
