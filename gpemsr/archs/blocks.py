@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 ATTENTION_PLACES = 2**24  # weights that attention in blocks holds at a time
+HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 CPU_PIXELS = 2**20  # that CPUs work on at a time: 256 MB in 64 channels of fp32
 
 
@@ -160,6 +161,6 @@ def attend_in_blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch
 
 def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """``x @ y.T`` of contiguous (n, c) and (m, c) on a CPU; in fp32 by oneDNN: MKL takes twice as long on AMD's."""
-    if y.dtype == torch.float32 and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if y.dtype == torch.float32 and HAS_ONEDNN:
         return torch.ops.mkldnn._linear_pointwise(x, y, None, "none", [], "")
     return F.linear(x, y)
