@@ -50,6 +50,7 @@ def test_targets_are_the_codes_of_stage_one(net):
     assert net.targets(gt).shape == net(torch.rand(1, 1, 48 // net.scale, 64 // net.scale)).argmax(1).shape
 
 
+@torch.no_grad()
 def test_the_prior_decodes_the_most_probable_codes(net):
     lq = torch.rand(2, 1, 4, 6)
     prior = net.prior(lq)
@@ -61,7 +62,10 @@ def test_the_prior_decodes_the_most_probable_codes(net):
     assert torch.equal(prior.image, image)
     assert prior.image.shape == (2, 1, 4 * net.scale, 6 * net.scale)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(prior.features, features, strict=True))
-    assert not prior.image.requires_grad
+
+
+def test_the_prior_has_no_gradient(net):
+    assert not net.prior(torch.rand(1, 1, 4, 6)).image.requires_grad
 
 
 def test_training_leaves_stage_one_as_it_is(net):

@@ -31,6 +31,7 @@ def test_codes_are_those_that_stage_1_gives_the_hr_sections(net):
     assert torch.equal(codes[1], net.prior.targets(pairs[0][1])[0])
 
 
+@torch.no_grad()
 def test_the_image_is_what_stage_1_makes_of_the_codes(net):
     (lq, gt), _ = pairs = [pair(0), pair(1)]
     found = TrueCodes(net.prior, pairs).prior(lq)

@@ -31,6 +31,8 @@ def test_each_config_has_an_option_file():
 def test_network_losses_and_prior_are_the_option_files(pair):
     config, options = pair
     model, train = config["model"], options["train"]
+    codes = read_options(OPTIONS / "stage1.yml")["network_g"]["num_codes"]  # stage III takes it from the checkpoint
+    options["network_g"]["prior"]["vqgan"].setdefault("num_codes", codes)
     assert model["generator"] == options["network_g"]
     assert model["pixel_loss"] == train["pixel_opt"]
     assert model["contextual_loss"] == train["contextual_opt"]
