@@ -94,6 +94,8 @@ def test_what_pays(tmp_path):
     assert [row[0] for row in rows] == ["HR", *trained]
     assert [row[2] for row in rows] == ["0", "2", "2"]
     assert all(3 < float(row[3]) < 40 for row in rows[1:])
+    run("prior_steps.py", "picture", *where, *data[2:], "--steps", "HR", *trained)
+    assert (tmp_path / "noise.png").stat().st_size > 1000
 
 
 def test_commands_of_the_page_on_the_prior(monkeypatch):
@@ -104,6 +106,6 @@ def test_commands_of_the_page_on_the_prior(monkeypatch):
     (block,) = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line)[2:] for line in block.replace("\\\n", " ").splitlines()]
     parsed = [parser.parse_args(command) for command in commands]
-    assert [arguments.command for arguments in parsed] == ["costs", "train", "train", "table"]
+    assert [arguments.command for arguments in parsed] == ["costs", "train", "train", "table", "picture"]
     files = [options for arguments in parsed[:3] for _, options, _ in arguments.segmenter]
     assert files and all(Path(file).is_file() for file in files)
