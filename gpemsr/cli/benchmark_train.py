@@ -25,3 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     exit_on_terminate()
     EqualBudget(read_budget(arguments.opt)).run()
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -67,3 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_codes(file, data.gt_store, data.augmentations, state, lambda image: net.targets(image.to(device)))
     print(f"{file}: codes of {len(data)} sections in {len(data.augmentations)} orientations")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -86,3 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, score in scores(half, second).items():
         print(f"{name:16}{score.rank:18.2f}{score.ratio:20.2f}")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

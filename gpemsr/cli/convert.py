@@ -148,3 +148,7 @@ def _network_options(loaded: dict, option_file: Path | None) -> dict[str, Any]:
             "does not say which network it is for; the option file of its training is expected as --options"
         )
     return options
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

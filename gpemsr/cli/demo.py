@@ -73,3 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(f"error: GPEMSR is {-gain:.2f} dB below bicubic interpolation on these sections: {advice}", file=sys.stderr)
     return 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

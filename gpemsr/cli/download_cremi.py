@@ -31,3 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     for line in download(names, arguments.out, arguments.url, arguments.sha256, arguments.retries):
         print(line)
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -57,3 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     sizes = f"LR heights and widths are multiples of {found.step}"
     print(f"{export.out}: {found.size / 1e6:.1f} MB, passed by bioimageio.core; {sizes}")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

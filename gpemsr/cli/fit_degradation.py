@@ -71,3 +71,7 @@ def read_unit(path: str, choice):
         grey_range = choose_range(choice, volume.dtype, observed, lambda: sections, path)
     grey_range.warn_if_unused(*observed, path)
     return np.asarray(grey_range.to_unit(sections))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -195,3 +195,7 @@ def _verify(paths: list[Path]) -> int:
     for path in paths:
         print(f"{path}: {verify(path, progress=True)}")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -60,3 +60,7 @@ def build(section: Mapping[str, Any], file: str) -> Any:
     bare = without_files(section)
     check_component(ARCH_REGISTRY, bare, Place(file, "network_g"))
     return weightless(bare)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -67,3 +67,7 @@ def _check_outputs(outputs: list[Path], overwrite: bool) -> None:
             raise InputError(f"{path}: a folder; give the name of a file")
         if path.exists() and not overwrite:
             raise InputError(f"{path} exists; --overwrite replaces it")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

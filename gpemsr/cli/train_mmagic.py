@@ -96,3 +96,7 @@ def read_config(file: Path, options: Sequence[str]) -> Any:
             raise InputError(f"--cfg-options {entry}: expected key=value, such as train_cfg.max_iters=1000")
     config.merge_from_dict(replace.parse_args(["--cfg-options", *options] if options else []).cfg_options)
     return config
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
