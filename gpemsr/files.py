@@ -18,6 +18,7 @@ from typing import Any
 from gpemsr.errors import InputError
 
 BLOCK = 1 << 20  # bytes read at once
+REFUSED = (errno.EAGAIN, errno.EACCES, errno.ENOENT)  # another process holds the lock, or has just removed it
 _held: set[Path] = set()  # lock files of this process
 
 
@@ -55,7 +56,7 @@ def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
 
     Raises:
         Busy: another process has it.
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or its file system has no locks.
     """
     lock = path.with_name(f".{path.name}.lock").absolute()
     refused = f"{path}: another process {doing}{{}}; start again when that has ended"
@@ -68,7 +69,9 @@ def exclusive(path: Path, doing: str = "is writing it") -> Iterator[None]:
         try:  # lockf, as processes that are forked from this one would keep a lock of flock
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_free = os.path.samestat(lock.stat(), os.fstat(descriptor))
-        except OSError:
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise InputError(f"{path}: cannot be locked ({error}); a file system with locks is expected") from error
             is_free = False
         if not is_free:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gpemsr.errors import InputError
-from gpemsr.files import BLOCK, replaced, sha256
+from gpemsr.files import BLOCK, Busy, exclusive, replaced, sha256
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
@@ -163,6 +164,24 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
         tmp_path / "absent" / "table.csv"
     ) as temporary:  # fmt: skip
         temporary.write_text("")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "says"),
+    [
+        (errno.EAGAIN, Busy, "another process is writing it"),
+        (errno.EACCES, Busy, "another process is writing it"),
+        (errno.ENOLCK, InputError, r"cannot be locked \(.*No locks available\); a file system with locks is expected"),
+    ],
+)
+def test_a_lock_that_another_holds_differs_from_one_that_cannot_be_had(tmp_path, monkeypatch, number, kind, says):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "lockf", fail)
+    with pytest.raises(InputError, match=rf"table\.csv: {says}") as caught, exclusive(tmp_path / "table.csv"):
+        pass
+    assert caught.type is kind
 
 
 def test_sha256_is_hashlibs_and_reports_its_progress(tmp_path):

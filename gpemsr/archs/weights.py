@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +44,14 @@ def fetch(published: PublishedWeights) -> Path:
     """
     name = published.url.rpartition("/")[2]
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    is_waiting = False
     while not path.is_file():
         try:
             download.fetch(published.url, path, name.rpartition("-")[2].partition(".")[0])
         except Busy:  # another process, such as one of the same training
+            if not is_waiting:
+                print(f"{path}: another process is fetching it; waiting for it to end", file=sys.stderr, flush=True)
+            is_waiting = True
             time.sleep(1)
         except InputError as error:
             raise ValueError(

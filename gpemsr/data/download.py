@@ -10,7 +10,7 @@ from pathlib import Path
 import requests
 from tqdm import tqdm
 
-from gpemsr.errors import InputError
+from gpemsr.errors import InputError, one_line
 from gpemsr.files import exclusive, publish, sha256, write_errors
 
 PIECE = 1 << 14  # bytes read at once from the network: at most so much is lost when a connection is cut
@@ -83,9 +83,17 @@ def _transfer(session: requests.Session, url: str, part: Path, retries: int) -> 
             if _transfer_once(session, url, part, before):
                 return
         except requests.RequestException as error:
-            reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+            reason = _first_cause(error)
         failures = 0 if _size(part) > before else failures + 1
-    raise InputError(f"{url}: not fetched ({reason}); run the command again to continue from {_size(part)} bytes")
+    go_on = f" to continue from {_size(part)} bytes" if _size(part) else ""
+    raise InputError(f"{url}: not fetched ({reason}); run the command again{go_on}")
+
+
+def _first_cause(error: Exception) -> str:
+    """What the operating system or the server said, without the libraries' wrapping of it."""
+    while isinstance(cause := error.__cause__ or error.__context__, Exception):
+        error = cause
+    return one_line(error)
 
 
 def _transfer_once(session: requests.Session, url: str, part: Path, have: int) -> bool:

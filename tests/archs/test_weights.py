@@ -1,5 +1,7 @@
 """Published weights: a file of the user's, or one fetched once into torch's cache, from a server on loopback."""
 
+import errno
+import fcntl
 import hashlib
 import io
 import threading
@@ -69,7 +71,16 @@ def test_a_failed_download_says_what_fits_instead(site, cache, name, reason):
     assert names(cache) == []
 
 
-def test_processes_of_one_training_wait_for_the_one_that_fetches(site, cache):
+def test_a_cache_without_locks_is_refused_and_not_waited_for(site, cache, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", fail)
+    with pytest.raises(ValueError, match=r"^net_weights=download: .* cannot be locked .*No locks available"):
+        fetch(published(site))
+
+
+def test_processes_of_one_training_wait_for_the_one_that_fetches(site, cache, capsys):
     with exclusive(cache / NAME, "is fetching it"):
         waiting = threading.Thread(target=fetch, args=(published(site),))
         waiting.start()
@@ -78,3 +89,5 @@ def test_processes_of_one_training_wait_for_the_one_that_fetches(site, cache):
         (cache / NAME).write_bytes(WEIGHTS)
     waiting.join(10)
     assert not waiting.is_alive() and not site.requests
+    line = f"{cache / NAME}: another process is fetching it; waiting for it to end\n"
+    assert capsys.readouterr().err == line  # said once
