@@ -91,8 +91,9 @@ def image_by_image(function: Callable, *maps: torch.Tensor, scale: int = 1) -> t
 
 def is_large(x: torch.Tensor, scale: int) -> bool:
     """Whether ``x`` (n, c, h, w), made larger by ``scale``, is better worked on in parts."""
-    pixels = len(x) * x.shape[2] * x.shape[3] * scale**2
-    return x.is_cpu and pixels > CPU_PIXELS and not torch.is_grad_enabled() and not is_traced()
+    if is_traced() or torch.is_grad_enabled() or not x.is_cpu:
+        return False
+    return len(x) * x.shape[2] * x.shape[3] * scale**2 > CPU_PIXELS
 
 
 class ResBlock(nn.Module):
