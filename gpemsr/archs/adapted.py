@@ -37,36 +37,54 @@ SINGLE, WINDOW, RECURRENT = "single image", "window", "recurrent"
 class OwnOptions:
     """Options that an adapted network has in addition to the toolbox's."""
 
-    scale: int = 8  # 8 or 16, HR over LR size; 4 is the toolbox's own network
-    channels: int = 1  # 1; with scale 4 also 3, the toolbox's own network
-    flow_levels: int = PUBLISHED_LEVELS  # levels of the optical flow's pyramid (networks with spynet)
-    spynet_path: str | None = None  # weights of SPyNet in BasicSR's or MMagic's file; null starts at zero flow
-    whole_stack: bool = False  # return every section of the input, not its centre (recurrent networks, for test)
+    scale: int = 8
+    """8 or 16, HR over LR size; 4 is the toolbox's own network."""
+    channels: int = 1
+    """1; with scale 4 also 3, the toolbox's own network."""
+    flow_levels: int = PUBLISHED_LEVELS
+    """Levels of the optical flow's pyramid, of networks with ``spynet``."""
+    spynet_path: str | None = None
+    """Weights of SPyNet in BasicSR's or MMagic's file; null starts at zero flow."""
+    whole_stack: bool = False
+    """Return every section of the input, not its centre (recurrent networks, for test)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
     """How a toolbox's network becomes one for sections; calling it builds the network."""
 
-    name: str  # registered name
-    load: Callable[[], type[nn.Module]]  # returns the toolbox's class; ImportError if the toolbox is absent
-    takes: str = SINGLE  # SINGLE, WINDOW or RECURRENT: one section, a window, or any stack
-    channel_options: tuple[str, ...] = ()  # options of the toolbox that are the number of image channels
-    scale_option: str | None = None  # the toolbox's scale; without one it is x4, and its tail is lengthened
-    hidden: tuple[str, ...] = ()  # further options of the toolbox that are not the user's
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # defaults that differ from the toolbox's
-    image_convs: tuple[str, ...] = ()  # convolutions that see the image, of 3 channels whatever the options
-    tail: str = "conv_last"  # the convolution that makes the image
-    adds_bilinear: bool = False  # whether the bilinear image is added to what the tail makes
+    name: str
+    """Registered name."""
+    load: Callable[[], type[nn.Module]]
+    """Returns the toolbox's class; ImportError if the toolbox is absent."""
+    takes: str = SINGLE
+    """``SINGLE``, ``WINDOW`` or ``RECURRENT``: one section, a window, or any stack."""
+    channel_options: tuple[str, ...] = ()
+    """Options of the toolbox that are the number of image channels."""
+    scale_option: str | None = None
+    """The toolbox's option that is the scale; without one the network is x4, and its tail is lengthened."""
+    hidden: tuple[str, ...] = ()
+    """Further options of the toolbox that are not the user's."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Defaults that differ from the toolbox's."""
+    image_convs: tuple[str, ...] = ()
+    """Convolutions that see the image, of 3 channels whatever the options."""
+    tail: str = "conv_last"
+    """The convolution that makes the image."""
+    adds_bilinear: bool = False
+    """Whether the bilinear image is added to what the tail makes."""
     has_flow: bool = False
-    multiple: int | str = 1  # what (or the option that) h and w must be a multiple of
-    # least and most sections that it takes, by its options
+    """Whether it aligns sections by optical flow."""
+    multiple: int | str = 1
+    """What (or the option that) h and w must be a multiple of."""
     window: Callable[[SimpleNamespace], tuple[int, float]] = lambda options: (1, math.inf)
-    # width option -> what (or the option that) it must be a multiple of
+    """Least and most sections that it takes, by its options."""
     divisors: Mapping[str, int | str] = field(default_factory=dict)
-    mixins: tuple[type, ...] = ()  # classes that change how the toolbox's class runs
-    # raises ValueError("<key>=<value>: what is expected") for options that do not go together
+    """Width option -> what (or the option that) it must be a multiple of."""
+    mixins: tuple[type, ...] = ()
+    """Classes that change how the toolbox's class runs."""
     check: Callable[[SimpleNamespace], None] = lambda options: None
+    """Raises ValueError("<key>=<value>: what is expected") for options that do not go together."""
 
     @property
     def __name__(self) -> str:

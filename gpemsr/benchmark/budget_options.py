@@ -29,10 +29,14 @@ class BudgetData(OptionSection):
 class BudgetStage(OptionSection):
     """One training."""
 
-    options: str  # its option file
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the method's budget
-    changes: dict[str, Any] = {}  # keys that replace those of the option file, section by section
-    name: str | None = None  # of the experiment; the option file's if it is null
+    options: str
+    """Its option file."""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the method's budget."""
+    changes: dict[str, Any] = {}
+    """Keys that replace those of the option file, section by section."""
+    name: str | None = None
+    """Name of the experiment; the option file's if it is null."""
 
     @property
     def experiment(self) -> str:
@@ -53,10 +57,14 @@ class BudgetMethod(OptionSection):
 class BudgetOptions(OptionSection):
     """The whole file."""
 
-    folder: str  # where experiments, logs and the record of each training go
-    core_minutes: Annotated[float, Field(gt=0)]  # CPU time of each method, all stages together; one thread works
-    workers: PositiveInt = 1  # trainings at a time
-    data: BudgetData  # in place of the data of the methods' option files
+    folder: str
+    """Where experiments, logs and the record of each training go."""
+    core_minutes: Annotated[float, Field(gt=0)]
+    """CPU time of each method, all stages together; one thread works."""
+    workers: PositiveInt = 1
+    """Trainings at a time."""
+    data: BudgetData
+    """In place of the data of the methods' option files."""
     methods: Annotated[list[BudgetMethod], Field(min_length=1)]
 
 

@@ -50,17 +50,28 @@ COLUMNS = ("psnr_bicubic", "psnr", "ssim_bicubic", "ssim", "index_accuracy")
 class Demo:
     """What to train on and how, or what to try a trained network on."""
 
-    out: Path  # folder of all results
-    options: Path  # folder of stage1.yml, stage2_x8.yml, ...
-    scale: int = 8  # HR over LR size, 8 or 16
-    data: Path | None = None  # an EM stack; None for the phantom
-    dataset: str | None = None  # in an HDF5 or Zarr file
-    voxel_size: tuple[float, float, float] | None = None  # (z, y, x) in nm, if the file lacks it
-    every: int = 1  # take every k-th section
-    note: str | None = None  # a line for the picture
-    precision: Precision = "fp32"  # what the trained network computes in
-    consistent: bool = False  # give images that, degraded, are the LR sections
-    weights: Path | None = None  # checkpoint of this scale that names its network; None to train one
+    out: Path
+    """Folder of all results."""
+    options: Path
+    """Folder of ``stage1.yml``, ``stage2_x8.yml``, ..."""
+    scale: int = 8
+    """HR over LR size, 8 or 16."""
+    data: Path | None = None
+    """An EM stack; None for the phantom."""
+    dataset: str | None = None
+    """Which one in an HDF5 or Zarr file."""
+    voxel_size: tuple[float, float, float] | None = None
+    """(z, y, x) in nm, if the file lacks it."""
+    every: int = 1
+    """Take every k-th section."""
+    note: str | None = None
+    """A line for the picture."""
+    precision: Precision = "fp32"
+    """What the trained network computes in."""
+    consistent: bool = False
+    """Whether to give images that, degraded, are the LR sections."""
+    weights: Path | None = None
+    """Checkpoint of this scale that names its network; None to train one."""
 
     @property
     def stages(self) -> list[str]:

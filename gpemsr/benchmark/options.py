@@ -35,11 +35,15 @@ class Method(OptionSection):
     """
 
     name: Name
-    options: str  # of which network_g and num_frame are used
-    weights: str | None = None  # a checkpoint; null for a network that learns nothing
-    trainings: list[str] = []  # records of gpemsr-benchmark-train, to report what training took
+    options: str
+    """Option file, of which ``network_g`` and ``num_frame`` are used."""
+    weights: str | None = None
+    """A checkpoint; null for a network that learns nothing."""
+    trainings: list[str] = []
+    """Records of ``gpemsr-benchmark-train``, to report what training took."""
     oracle: Literal["true_codes", "reference", "true_reference"] | None = None
-    precision: Precision = "fp32"  # that GPEMSR computes in; other networks have fp32 only
+    precision: Precision = "fp32"
+    """What GPEMSR computes in; other networks have fp32 only."""
 
 
 class Segmenter(OptionSection):
@@ -53,13 +57,16 @@ class Segmenter(OptionSection):
 class Segmentation(OptionSection):
     """How well neurons or membranes can be found in the sections that each method makes."""
 
-    ids: str  # labels of the volume that the test set was cut from: TIFF, or HDF5 with ids_dataset
-    labels: Literal["neurons", "membranes"] = "neurons"  # instance ids in 3-D, or membranes (0) of single sections
+    ids: str
+    """Labels of the volume that the test set was cut from: TIFF, or HDF5 with ``ids_dataset``."""
+    labels: Literal["neurons", "membranes"] = "neurons"
+    """``neurons``: instance ids in 3-D; ``membranes``: membranes (0) of single sections."""
     ids_dataset: str | None = None
-    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None  # first, one after last
+    sections: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] | None = None
+    """First section of the test set that is segmented, and the one after the last; all by default."""
     segmenters: Annotated[list[Segmenter], Field(min_length=1)]
-    # of gpemsr.segmentation.agglomeration.Agglomeration
     fragments: Literal["2d", "3d"] = "2d"
+    """Like ``seed_distance`` and ``thresholds``, see :class:`~gpemsr.segmentation.agglomeration.Agglomeration`."""
     seed_distance: PositiveInt = SEED_DISTANCE
     thresholds: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Field(min_length=1)] = list(THRESHOLDS)
 
@@ -67,13 +74,20 @@ class Segmentation(OptionSection):
 class BenchmarkOptions(OptionSection):
     """The whole file."""
 
-    name: Name  # one word for the test set
-    title: str  # what it is, for the report
-    note: str | None = None  # origin and licence of the data, shown below pictures
-    show_sections: bool = True  # false where the data's licence forbids pictures of sections
-    scale: PositiveInt  # HR over LR size
-    out: str  # folder of the results
-    threads: PositiveInt = 1  # CPU threads of each row
+    name: Name
+    """One word for the test set."""
+    title: str
+    """What it is, for the report."""
+    note: str | None = None
+    """Origin and licence of the data, shown below pictures."""
+    show_sections: bool = True
+    """False where the data's licence forbids pictures of sections."""
+    scale: PositiveInt
+    """HR over LR size."""
+    out: str
+    """Folder of the results."""
+    threads: PositiveInt = 1
+    """CPU threads of each row."""
     data: TestSet
     methods: Annotated[list[Method], Field(min_length=1)]
     segmentation: Segmentation | None = None

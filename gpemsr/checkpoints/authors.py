@@ -44,12 +44,18 @@ FIXED: dict[str, dict[str, Any]] = {
 class Comparison:
     """How well an authors' state dict matches a network of ours."""
 
-    options: dict  # network_g options of the network
-    keys: dict[str, str]  # the authors' key -> ours, for each entry of our state dict
-    missing: list[str] = field(default_factory=list)  # authors' keys that the file lacks
-    left_over: list[str] = field(default_factory=list)  # or has, and no layer of the authors' network has
-    misshapen: list[str] = field(default_factory=list)  # "<key> <shape>, expected <shape>"
-    unused: list[str] = field(default_factory=list)  # authors' keys of layers that are never used, which are dropped
+    options: dict
+    """The network's ``network_g`` options."""
+    keys: dict[str, str]
+    """The authors' key -> ours, for each entry of our state dict."""
+    missing: list[str] = field(default_factory=list)
+    """Authors' keys that the file lacks."""
+    left_over: list[str] = field(default_factory=list)
+    """Keys in the file that no layer of the authors' network has."""
+    misshapen: list[str] = field(default_factory=list)
+    """``<key> <shape>, expected <shape>`` of each."""
+    unused: list[str] = field(default_factory=list)
+    """Authors' keys of layers that are never used, which are dropped."""
 
     def check(self, state: State, shapes: Mapping[str, torch.Size]) -> None:
         """Record what in ``state`` does not match; ``shapes`` has our keys."""

@@ -25,11 +25,16 @@ REAL = "real"  # what LMDBs record in place of a degradation where LR is the mic
 class Parameter:
     """A number that a degradation takes."""
 
-    default: float  # its value where none is given
-    help: str  # its meaning and unit, in a few words
-    positive: bool = False  # whether 0 is refused
-    low: float = 0  # the least it may be
-    high: float = math.inf  # the most it may be
+    default: float
+    """Its value where none is given."""
+    help: str
+    """Its meaning and unit, in a few words."""
+    positive: bool = False
+    """Whether 0 is refused."""
+    low: float = 0
+    """The least it may be."""
+    high: float = math.inf
+    """The most it may be."""
 
 
 @dataclass(frozen=True)

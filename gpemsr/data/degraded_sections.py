@@ -18,6 +18,9 @@ class DegradedSections:
     Args:
         scale: HR pixels per LR pixel, along y and x.
 
+    Attributes:
+        volumes: as those of ``hr``, with LR sizes.
+
     Raises:
         InputError: sections too small for the degradation.
     """

@@ -148,9 +148,12 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 class Verified:
     """What reading an LMDB back found, all sound."""
 
-    sections: int  # how many there are
-    blank: list[str] = field(default_factory=list)  # keys of those of one value, which look like lost ones
-    replaced: list[str] = field(default_factory=list)  # keys of those in whose place an earlier one stands
+    sections: int
+    """How many there are."""
+    blank: list[str] = field(default_factory=list)
+    """Keys of those of one value, which look like lost ones."""
+    replaced: list[str] = field(default_factory=list)
+    """Keys of those in whose place an earlier one stands."""
 
     def __str__(self) -> str:
         remarks = [

@@ -19,7 +19,8 @@ SHOT_SHARE = 0.01  # of the noise, where none grows with the signal
 class Residual:
     """What a fast scan differs by from the slow one, both at LR resolution and in the same grey values."""
 
-    image: np.ndarray  # (n, y, x), grey values of which 1 is full intensity
+    image: np.ndarray
+    """(n, y, x), grey values of which 1 is full intensity."""
 
     @property
     def deviation(self) -> float:
@@ -41,10 +42,14 @@ class Residual:
 class Fit:
     """What was fitted, and how well it imitates the fast scan."""
 
-    parameters: dict[str, float]  # of em
-    shift: tuple[float, float]  # (y, x) in HR pixels that the fast scan was moved by
-    real: Residual  # residual of the fast scan
-    simulated: Residual  # residual of em with the parameters
+    parameters: dict[str, float]
+    """Those of ``em``."""
+    shift: tuple[float, float]
+    """(y, x) in HR pixels that the fast scan was moved by."""
+    real: Residual
+    """Residual of the fast scan."""
+    simulated: Residual
+    """Residual of ``em`` with the parameters."""
 
 
 def fit_em(slow: np.ndarray, fast: np.ndarray, scale: int) -> Fit:

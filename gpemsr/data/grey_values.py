@@ -26,8 +26,10 @@ class GreyRange:
         InputError: ``low`` and ``high`` are not finite and ascending.
     """
 
-    low: float  # becomes 0
-    high: float  # becomes 1
+    low: float
+    """Grey value that becomes 0."""
+    high: float
+    """Grey value that becomes 1."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -68,10 +70,14 @@ class GreyRange:
 class Stored:
     """Grey values as PNG keeps them, in 8 or 16 bits without sign: value = ``offset`` + ``step`` * what is stored."""
 
-    dtype: np.dtype  # of what is stored
-    offset: float  # 0 but for signed and floating-point values
-    step: float  # 1 but for floating-point values, which are rounded to 65536 steps of the range
-    grey_range: GreyRange  # of what is stored
+    dtype: np.dtype
+    """Data type of what is stored."""
+    offset: float
+    """0 but for signed and floating-point values."""
+    step: float
+    """1 but for floating-point values, which are rounded to 65536 steps of the range."""
+    grey_range: GreyRange
+    """Range of what is stored."""
 
     @classmethod
     def of(cls, dtype: np.dtype, grey_range: GreyRange) -> Stored:

@@ -28,22 +28,38 @@ Range = tuple[int | None, int | None]
 class LmdbJob:
     """What to make of a volume."""
 
-    out: Path  # folder of the LMDBs
-    name: str  # their name
-    volume: str  # the volume's name in the keys
-    scales: list[int] = field(default_factory=lambda: [8])  # of LR
+    out: Path
+    """Folder of the LMDBs."""
+    name: str
+    """Their name."""
+    volume: str
+    """The volume's name in the keys."""
+    scales: list[int] = field(default_factory=lambda: [8])
+    """HR over LR size of each LR set, such as ``[8, 16]``."""
     degradation: Kind = "bicubic"
-    seed: int = 0  # with the scale and the section number it fixes a section's noise, whatever else is made
-    parameters: dict[str, float] = field(default_factory=dict)  # of the degradation, other than its defaults
-    splits: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> first and last section number
-    crop: tuple[Range, Range, Range] = ((None, None),) * 3  # start and stop of z (section numbers), y and x
-    every: int = 1  # take every k-th section, counted from the first one of the crop
-    tile: int | None = 256  # HR sections with a longer side are stored as tiles of this size; None: never
-    missing: list[int] = field(default_factory=list)  # damaged sections: the nearest earlier valid ones stand in
-    grey_range: str | GreyRange | None = None  # see choose_range
-    lr: RealLR | None = None  # the LR stack that belongs to the volume; None to make LR by the degradation
-    overwrite: bool = False  # replace LMDBs of the same name
-    append: bool = False  # add the volume to LMDBs of the same name
+    """How LR is made, see :func:`~gpemsr.data.degradations.degrade`."""
+    seed: int = 0
+    """With the scale and the section number it fixes a section's noise, whatever else is made."""
+    parameters: dict[str, float] = field(default_factory=dict)
+    """Those of the degradation that differ from its defaults."""
+    splits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Name -> first and last section number, both included; empty: one LMDB of all sections."""
+    crop: tuple[Range, Range, Range] = ((None, None),) * 3
+    """Half-open (start, stop) along z (section numbers), y and x; None is that end of the volume."""
+    every: int = 1
+    """Take every k-th section, counted from the first one of the crop."""
+    tile: int | None = 256
+    """HR sections with a longer side are stored as tiles of this size; None: never."""
+    missing: list[int] = field(default_factory=list)
+    """Numbers of damaged sections; the nearest earlier valid ones stand in."""
+    grey_range: str | GreyRange | None = None
+    """Which grey values become 0 and 1, see :func:`~gpemsr.data.grey_values.choose_range`."""
+    lr: RealLR | None = None
+    """The LR stack that belongs to the volume; None to make LR by the degradation."""
+    overwrite: bool = False
+    """Replace LMDBs of the same name."""
+    append: bool = False
+    """Add the volume to LMDBs of the same name."""
 
     @property
     def stored_scales(self) -> list[int]:

@@ -26,13 +26,20 @@ from gpemsr.files import sha256
 class VolumeInfo:
     """What a store holds of one volume."""
 
-    name: str  # the volume's name, first part of its keys
-    sections: tuple[int, ...]  # their numbers in the source, ascending; every k-th or a split leaves gaps
-    height: int  # pixels of a section along y
-    width: int  # pixels of a section along x
-    dtype: np.dtype  # uint8 or uint16
-    voxel_size: VoxelSize | None  # (z, y, x) in nm of the stored pixels, or None if unknown
-    grey_range: GreyRange  # which stored grey values are 0 and 1
+    name: str
+    """The volume's name, first part of its keys."""
+    sections: tuple[int, ...]
+    """Section numbers in the source, ascending; every k-th or a split leaves gaps."""
+    height: int
+    """Pixels of a section along y."""
+    width: int
+    """Pixels of a section along x."""
+    dtype: np.dtype
+    """``uint8`` or ``uint16``."""
+    voxel_size: VoxelSize | None
+    """(z, y, x) in nm of the stored pixels, or None if unknown."""
+    grey_range: GreyRange
+    """Which stored grey values are 0 and 1."""
 
     @property
     def shape(self) -> tuple[int, int]:

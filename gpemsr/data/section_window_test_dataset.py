@@ -30,6 +30,7 @@ class SectionStack:
 
     Attributes:
         info: of the LR sections: their data type, grey range, voxel size.
+        numbers: section numbers, ascending.
         scale: HR pixels per LR pixel, along y and x.
     """
 
@@ -83,6 +84,7 @@ class SectionWindowTestDataset(Dataset):
         opt: see :class:`SectionWindowTestOptions` and docs/datasets.md.
 
     Attributes:
+        stacks: the volumes' sections, by volume.
         data_info: lists over all items of ``lq_path``, ``gt_path``, ``folder``, ``idx``, ``border``.
 
     Raises:

@@ -16,10 +16,14 @@ from gpemsr.errors import InputError
 class Survey:
     """Of the sections of a job, cropped."""
 
-    low: float = math.inf  # the smallest grey value
-    high: float = -math.inf  # the largest one
-    absent: dict[int, str] = field(default_factory=dict)  # number of one that is not there, or of one value -> why
-    blank: list[int] = field(default_factory=list)  # those of one value that keep keeps
+    low: float = math.inf
+    """The smallest grey value."""
+    high: float = -math.inf
+    """The largest one."""
+    absent: dict[int, str] = field(default_factory=dict)
+    """Number of a section that is not there, or of one value -> why."""
+    blank: list[int] = field(default_factory=list)
+    """Numbers of those of one value that ``keep`` keeps."""
 
 
 def survey(volume: Volume, numbers: Sequence[int], y: slice, x: slice, progress: bool = False) -> Survey:

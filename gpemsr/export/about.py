@@ -19,12 +19,18 @@ BASICSR = (
 class About:
     """A model as its package describes it."""
 
-    name: str  # five characters or more
-    authors: tuple[str, ...]  # their names
-    licence: str  # SPDX identifier
-    frames: int  # sections of a window
-    scale: int  # HR over LR size
-    step: int  # LR heights and widths are multiples of it
+    name: str
+    """Five characters or more."""
+    authors: tuple[str, ...]
+    """Names of the authors."""
+    licence: str
+    """SPDX identifier."""
+    frames: int
+    """Sections of a window."""
+    scale: int
+    """HR over LR size."""
+    step: int
+    """LR heights and widths are multiples of it."""
 
     @property
     def least(self) -> int:

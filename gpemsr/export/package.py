@@ -32,12 +32,18 @@ FORMATS = {"torchscript": graph.run_torchscript, "onnx": graph.run_onnx}
 class Export:
     """What to export."""
 
-    weights: str  # checkpoint of stage III that names its network, or a network that the package brings
-    out: Path  # the package, .zip
-    name: str | None = None  # of the model, five characters or more; by default GPEMSR <weights>
-    authors: tuple[str, ...] = ()  # their names
-    licence: str | None = None  # SPDX identifier of the weights' licence
-    sample: str | None = None  # LR stack whose middle is the test input; None for sections of the synthetic stack
+    weights: str
+    """Checkpoint of stage III that names its network, or a network that the package brings."""
+    out: Path
+    """The package, ``.zip``."""
+    name: str | None = None
+    """Name of the model, five characters or more; by default ``GPEMSR <weights>``."""
+    authors: tuple[str, ...] = ()
+    """Names of the authors."""
+    licence: str | None = None
+    """SPDX identifier of the weights' licence."""
+    sample: str | None = None
+    """LR stack whose middle is the test input; None for sections of the synthetic stack."""
 
     @property
     def is_shipped(self) -> bool:
@@ -49,9 +55,12 @@ class Export:
 class Exported:
     """What was found while the package was written."""
 
-    differences: dict[str, float]  # of each format, the largest difference from the network, grey values in [0, 1]
-    step: int  # LR heights and widths are multiples of it
-    size: int  # of the package, bytes
+    differences: dict[str, float]
+    """Largest difference of each format from the network, grey values in [0, 1]."""
+    step: int
+    """LR heights and widths are multiples of it."""
+    size: int
+    """Bytes of the package."""
 
 
 def check_export(export: Export) -> None:

@@ -12,9 +12,12 @@ from skimage.metrics import adapted_rand_error, variation_of_information
 class SegmentationScores:
     """How a segmentation differs from the ground truth; lower is better."""
 
-    voi_split: float  # the two parts of the variation of information, in bits
+    voi_split: float
+    """Variation of information by splits, in bits."""
     voi_merge: float
-    adapted_rand: float  # 1 minus the F-score of the Rand index
+    """Variation of information by mergers, in bits."""
+    adapted_rand: float
+    """1 minus the F-score of the Rand index."""
 
     @property
     def voi(self) -> float:

@@ -25,14 +25,17 @@ class AffinityTrainOptions(TrainOptions):
     """``train`` of :class:`AffinityModel`."""
 
     affinity_opt: dict
-    ema_decay: Annotated[float, Field(ge=0, le=0)] = 0.0  # not averaged: batch statistics could not follow
+    ema_decay: Annotated[float, Field(ge=0, le=0)] = 0.0
+    """Not averaged: batch statistics could not follow."""
 
 
 class AffinityValOptions(ValOptions):
     """``val`` of :class:`AffinityModel`: blocks of the prediction and how neurons are made of it."""
 
-    save_img: Annotated[bool, Field(le=False)]  # there is no image to save
-    metrics: Annotated[dict[str, dict], Field(max_length=0)] | None = None  # nor one to measure
+    save_img: Annotated[bool, Field(le=False)]
+    """There is no image to save."""
+    metrics: Annotated[dict[str, dict], Field(max_length=0)] | None = None
+    """There is no image to measure."""
     block: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)] = list(BLOCK)
     context: Annotated[list[NonNegativeInt], Field(min_length=3, max_length=3)] = list(CONTEXT)
     fragments: Literal["2d", "3d"] = "2d"

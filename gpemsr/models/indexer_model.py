@@ -22,7 +22,8 @@ class IndexerTrainOptions(StageTrainOptions):
     """``train`` of :class:`LatentIndexerModel`."""
 
     index_opt: dict
-    ema_decay: Annotated[float, Field(ge=0, le=0)] = 0.0  # the indexer is not averaged
+    ema_decay: Annotated[float, Field(ge=0, le=0)] = 0.0
+    """The indexer is not averaged."""
 
 
 @MODEL_REGISTRY.register()

@@ -40,7 +40,8 @@ class PortableModel(BaseModel):
         samples: items taken by all processes.
     """
 
-    scalars_of_validation: tuple[str, ...] = ()  # names in addition to those of val.metrics, for logger.keep_best
+    scalars_of_validation: tuple[str, ...] = ()
+    """Names in addition to those of val.metrics, for logger.keep_best."""
 
     def __init__(self, opt: dict) -> None:
         super().__init__(opt)

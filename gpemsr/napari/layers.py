@@ -24,9 +24,12 @@ LayerData = tuple[Any, dict[str, Any], str]
 class Part:
     """What is super-resolved of an image layer: all its sections, and a rectangle of them."""
 
-    layer: Any  # (z, y, x) or (y, x), grey values
-    y: tuple[int, int]  # pixels from, to
+    layer: Any
+    """Grey values, (z, y, x) or (y, x)."""
+    y: tuple[int, int]
+    """First row, and the one after the last."""
     x: tuple[int, int]
+    """First column, and the one after the last."""
 
     @classmethod
     def of(cls, layer: Any, shapes: Any = None) -> Part:

@@ -43,8 +43,10 @@ class LoaderOptions(OptionSection):
 
     name: str
     type: str
-    phase: str = "train"  # set by BasicSR
-    scale: PositiveInt | None = None  # set by BasicSR from the top level
+    phase: str = "train"
+    """Set by BasicSR."""
+    scale: PositiveInt | None = None
+    """Set by BasicSR from the top level."""
     # BasicSR's loader settings
     use_shuffle: bool = True
     num_worker_per_gpu: Annotated[int, Field(ge=0, le=256)] = 0
@@ -53,7 +55,8 @@ class LoaderOptions(OptionSection):
     prefetch_mode: Literal["cpu", "cuda"] | None = None
     num_prefetch_queue: Annotated[int, Field(gt=0, le=1024)] = 1
     pin_memory: bool = True
-    skip_bad: bool = False  # training goes on without sections that cannot be read
+    skip_bad: bool = False
+    """Training goes on without sections that cannot be read."""
 
 
 class DatasetOptions(LoaderOptions):
@@ -70,8 +73,10 @@ class TrainOptions(OptionSection):
     scheduler: dict
     optim_g: dict
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    grad_clip: PositiveFloat | None = None  # largest norm of an optimiser's gradients
-    skip_non_finite: NonNegativeInt = 10  # steps in a row without a finite gradient, before training stops
+    grad_clip: PositiveFloat | None = None
+    """Largest norm of an optimiser's gradients."""
+    skip_non_finite: NonNegativeInt = 10
+    """Steps in a row without a finite gradient before training stops."""
 
 
 class StageTrainOptions(TrainOptions):
@@ -127,7 +132,8 @@ class LoggerOptions(OptionSection):
     save_checkpoint_freq: PositiveFloat
     use_tb_logger: bool
     wandb: dict | None = None
-    keep_last: PositiveInt | None = None  # checkpoints; null keeps all
+    keep_last: PositiveInt | None = None
+    """Number of checkpoints to keep; null keeps all."""
     keep_best: KeepBest | None = None
 
 
@@ -145,7 +151,8 @@ class GeneralOptions(OptionSection):
     model_type: str
     scale: PositiveInt | None = None
     num_gpu: NonNegativeInt | Literal["auto"]
-    manual_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None  # numpy takes 32 bits, and ranks are added
+    manual_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    """Below 2**31, as numpy takes 32 bits and ranks are added."""
     find_unused_parameters: bool = False
     use_static_graph: bool = False
     datasets: dict

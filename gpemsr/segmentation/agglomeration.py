@@ -53,10 +53,13 @@ def agglomerate(
 class Agglomeration:
     """How affinities become segmentations: fragments, agglomeration, boundary filled."""
 
-    thresholds: Sequence[float] = THRESHOLDS  # see agglomerate
-    kind: Literal["2d", "3d"] = "2d"  # see make_fragments
+    thresholds: Sequence[float] = THRESHOLDS
+    """See :func:`agglomerate`."""
+    kind: Literal["2d", "3d"] = "2d"
+    """How fragments are made, like ``seed_distance``; see :func:`make_fragments`."""
     seed_distance: int = SEED_DISTANCE
-    by_section: bool = False  # affinities along z count as 0, nothing is merged across sections
+    by_section: bool = False
+    """Each section separately: affinities along z count as 0, nothing is merged across sections."""
 
     def __post_init__(self) -> None:
         if self.by_section and self.kind != "2d":

@@ -27,7 +27,8 @@ def predict_affinities(
     Args:
         net: (b, 1, z, y, x) in [0, 1] -> logits (b, 3, z, y, x); put in eval mode meanwhile.
         raw: (z, y, x) in [0, 1].
-        context: voxels around it on each side, at most; half of the receptive field leaves no seams.
+        block: z, y and x of a block, in voxels.
+        context: voxels around a block on each side, at most; half of the receptive field leaves no seams.
 
     Returns:
         (3, z, y, x) float32 in [0, 1].

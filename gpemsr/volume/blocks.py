@@ -22,12 +22,18 @@ from gpemsr.volume.tiles import Block, Grid, Span, blend
 class TileSection:
     """One section of one tile, super-resolved."""
 
-    z: int  # its position in the stack
-    tile: tuple[int, int]  # (y, x) numbers in the grid
-    lq: np.ndarray  # (h, w) in [0, 1], all that the network saw of the section, or of the one that stands in for it
-    sr: np.ndarray  # (r*h, r*w), float32, not clipped, of the same
-    window: Any  # what the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ...
-    row: int  # its place in the window's first axis
+    z: int
+    """Its position in the stack."""
+    tile: tuple[int, int]
+    """(y, x) numbers in the grid."""
+    lq: np.ndarray
+    """(h, w) in [0, 1], all that the network saw of the section, or of the one that stands in for it."""
+    sr: np.ndarray
+    """(r*h, r*w), float32, not clipped, of the same."""
+    window: Any
+    """What the network knows of the sections of its window, (b, t, ...): codes, confidence, mask, ..."""
+    row: int
+    """Its place in the window's first axis."""
 
 
 @dataclass
@@ -58,10 +64,14 @@ class SeamSums:
 class BlockResult:
     """A super-resolved block."""
 
-    image: np.ndarray  # (z, r*y, r*x) in the source's data type
-    replaced: list[list[Any]] = field(default_factory=list)  # [z, y, x of the rectangle, section that stands in]
-    seams: SeamSums = field(default_factory=SeamSums)  # of the block
-    layers: dict[str, np.ndarray] = field(default_factory=dict)  # of trust, (z, y, x) float32, by name
+    image: np.ndarray
+    """(z, r*y, r*x) in the source's data type."""
+    replaced: list[list[Any]] = field(default_factory=list)
+    """[z, y, x of the rectangle, section that stands in], for each that was damaged."""
+    seams: SeamSums = field(default_factory=SeamSums)
+    """Those within the block."""
+    layers: dict[str, np.ndarray] = field(default_factory=dict)
+    """Layers of trust, (z, y, x) float32, by name."""
 
 
 def super_resolve_tiles(

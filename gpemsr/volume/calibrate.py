@@ -29,8 +29,10 @@ BINS = 10
 class Known:
     """LR pixels whose error is known."""
 
-    layers: dict[str, np.ndarray]  # (n,) each; grey values in [0, 1]
-    squared: np.ndarray  # mean squared error of the HR pixels under each, (n,)
+    layers: dict[str, np.ndarray]
+    """Layers by name, (n,) each; grey values in [0, 1]."""
+    squared: np.ndarray
+    """Mean squared error of the HR pixels under each, (n,), grey values in [0, 1]."""
 
     def halves(self) -> list[Known]:
         """The first and the second half, in the order of the sections."""
@@ -75,8 +77,10 @@ def measure(
 class Score(NamedTuple):
     """How well a layer says where the error is."""
 
-    rank: float  # Spearman's correlation of the error to expect by it with the true one
-    ratio: float  # mean squared error of the tenth of the LR pixels with the largest, over that of the others
+    rank: float
+    """Spearman's correlation of the error to expect by it with the true one."""
+    ratio: float
+    """Mean squared error of the tenth of the LR pixels with the largest, over that of the others."""
 
 
 def score(expected: np.ndarray, squared: np.ndarray) -> Score:

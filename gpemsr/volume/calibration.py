@@ -22,8 +22,10 @@ class Curve(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    values: Numbers  # ascending
-    errors: Numbers  # of the grey range
+    values: Numbers
+    """Values of the layer, ascending."""
+    errors: Numbers
+    """Errors to expect, grey values in [0, 1]."""
 
     @model_validator(mode="after")
     def _same_length(self) -> Curve:
@@ -54,12 +56,18 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scale: int  # HR over LR size of the network
-    weights: str | None  # SHA-256 of its checkpoint
-    degradation: str  # of the residual, and of LR sections made for it
-    layers: Annotated[dict[str, Curve], Field(min_length=1)]  # the error to expect by each layer alone
-    coefficients: dict[str, FiniteFloat]  # of the logarithms of these errors, in their sum
-    combined: Curve  # that sum -> the error to expect
+    scale: int
+    """HR over LR size of the network."""
+    weights: str | None
+    """SHA-256 of its checkpoint."""
+    degradation: str
+    """How LR is made for the residual, and was made for the calibration."""
+    layers: Annotated[dict[str, Curve], Field(min_length=1)]
+    """The error to expect by each layer alone."""
+    coefficients: dict[str, FiniteFloat]
+    """Factors of the logarithms of these errors in their sum."""
+    combined: Curve
+    """That sum -> the error to expect."""
 
     @model_validator(mode="after")
     def _same_layers(self) -> Calibration:

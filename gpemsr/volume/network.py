@@ -109,6 +109,8 @@ class VolumeNetwork:
 
     Attributes:
         section: its options, see :func:`network_section`.
+        scale: HR over LR size in x and y.
+        num_frame: sections of a window.
         has_prior: whether it has a prior that says how sure it is.
 
     Raises:

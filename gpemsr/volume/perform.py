@@ -24,7 +24,7 @@ Execute = Callable[[Run, Sequence[Task], Callable[[], object]], Iterable[tuple[T
 
 
 class BlocksFailed(Exception):
-    """Some blocks could not be super-resolved."""
+    """Some blocks could not be super-resolved; ``errors`` has a line for each."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("; ".join(errors))

@@ -28,34 +28,53 @@ SHARD = 1024  # HR pixels along y and x, where the network sees whole sections
 class Job:
     """What to super-resolve, and with what."""
 
-    source: str  # the LR volume; all that gpemsr.data.volumes.reader.open_volume reads
-    output: str  # the volume to make; its suffix says the format: .zarr, .ome.tif, .tif or .h5
-    weights: str | None = None  # checkpoint, its URL, or the name of a shipped one; None for a network without weights
-    options: str | None = None  # option file with network_g; None where the checkpoint names its network
-    dataset: str | None = None  # these and voxel_size as in gpemsr.data.volumes.volume.Opening
+    source: str
+    """The LR volume; all that :func:`gpemsr.data.volumes.reader.open_volume` reads."""
+    output: str
+    """The volume to make; its suffix says the format: ``.zarr``, ``.ome.tif``, ``.tif`` or ``.h5``."""
+    weights: str | None = None
+    """Checkpoint, its URL, or the name of a shipped one; None for a network without weights."""
+    options: str | None = None
+    """Option file with ``network_g``; None where the checkpoint names its network."""
+    dataset: str | None = None
+    """As in :class:`~gpemsr.data.volumes.volume.Opening`, like ``level``, ``channel`` and ``time``."""
     level: int | None = None
     channel: int | None = None
     time: int | None = None
     voxel_size: tuple[float, float, float] | None = None
-    grey_range: tuple[float, float] | str | None = None  # what becomes 0 and 1, as in training; see choose_range
-    # z (section numbers), y, x of the part to super-resolve; None for an end is that of the volume
+    """(z, y, x) in nm of the LR voxels, in place of what the source says."""
+    grey_range: tuple[float, float] | str | None = None
+    """Grey values that become 0 and 1, as in training, or a choice of :func:`~gpemsr.data.grey_values.choose_range`."""
     region: tuple[tuple[int | None, int | None], ...] = ((None, None),) * 3
-    mask: str | None = None  # volume of whole numbers, not 0 where there is tissue
-    missing: tuple[int, ...] = ()  # numbers of sections known to be damaged
-    on_missing: str | None = None  # replace what is there in part only, or keep it, black; None: keep with a mask
-    tile: int | None = None  # these and batch as in Plan; None is chosen by the memory
+    """(start, stop) along z (section numbers), y and x, half-open; None is that end of the volume."""
+    mask: str | None = None
+    """Volume of whole numbers, not 0 where there is tissue."""
+    missing: tuple[int, ...] = ()
+    """Numbers of sections known to be damaged."""
+    on_missing: str | None = None
+    """``replace`` what is there in part only, or ``keep`` it, black; None is ``keep`` with a mask."""
+    tile: int | None = None
+    """As in :class:`Plan`, like ``overlap``, ``halo``, ``depth`` and ``batch``; None is chosen by the memory."""
     overlap: int | None = None
     halo: int | None = None
     depth: int | None = None
     batch: int | None = None
-    memory: int | None = None  # bytes that may be taken; None is most of what is free
+    memory: int | None = None
+    """Bytes that may be taken; None is most of what is free."""
     precision: Precision = "fp32"
-    device: str | None = None  # cpu, cuda, ...; None is a GPU if there is one
-    ome_version: str = "0.5"  # or 0.4
-    degradation: str = "bicubic"  # that the network was trained with, or area
-    consistent: bool = False  # whether the image, degraded, is to give back the source
-    trust: str | None = None  # basic or full, see gpemsr.volume.trust.layer_names; None for no layers
-    calibration: str | None = None  # file of gpemsr-calibrate, for the error to expect
+    """``fp32`` or ``bf16``."""
+    device: str | None = None
+    """``cpu``, ``cuda``, ...; None is a GPU if there is one."""
+    ome_version: str = "0.5"
+    """``0.5`` or ``0.4``."""
+    degradation: str = "bicubic"
+    """What the network was trained with: ``bicubic`` or ``area``."""
+    consistent: bool = False
+    """Whether the image, degraded, is to give back the source."""
+    trust: str | None = None
+    """``basic`` or ``full``, see :func:`gpemsr.volume.trust.layer_names`; None for no layers."""
+    calibration: str | None = None
+    """File of ``gpemsr-calibrate``, for the error to expect."""
 
     def absolute(self) -> Job:
         """The same from any working directory."""
@@ -84,32 +103,55 @@ class Job:
 class Plan:
     """What is fixed before the first block."""
 
-    version: str  # of this package
-    source: dict[str, Any]  # fingerprint, shape and data type of the LR volume
-    region: Region  # z, y, x of it, in voxels
-    voxel_size: tuple[float, float, float]  # (z, y, x) in nm of the LR voxels
-    translation: tuple[float, float, float]  # (z, y, x) in nm of the centre of the LR volume's first voxel
-    grey_range: tuple[float, float]  # grey values that become 0 and 1
-    mask: str | None  # fingerprint of the mask
-    missing: list[int]  # sections known to be damaged
-    weights: str | None  # SHA-256 of the checkpoint
-    network: dict[str, Any]  # its options
-    num_frame: int  # sections of a window
-    scale: int  # HR over LR size
-    precision: Precision  # fp32 or bf16
-    tile: int  # LR pixels, see Tiling
+    version: str
+    """Version of this package."""
+    source: dict[str, Any]
+    """Fingerprint, shape and data type of the LR volume."""
+    region: Region
+    """z, y and x of the LR volume, in voxels."""
+    voxel_size: tuple[float, float, float]
+    """(z, y, x) in nm of the LR voxels."""
+    translation: tuple[float, float, float]
+    """(z, y, x) in nm of the centre of the LR volume's first voxel."""
+    grey_range: tuple[float, float]
+    """Grey values that become 0 and 1."""
+    mask: str | None
+    """Fingerprint of the mask."""
+    missing: list[int]
+    """Sections known to be damaged."""
+    weights: str | None
+    """SHA-256 of the checkpoint."""
+    network: dict[str, Any]
+    """Options of the network."""
+    num_frame: int
+    """Sections of a window."""
+    scale: int
+    """HR over LR size."""
+    precision: Precision
+    """``fp32`` or ``bf16``."""
+    tile: int
+    """LR pixels along y and x, like ``overlap`` and ``halo``; see :class:`~gpemsr.volume.tiles.Tiling`."""
     overlap: int
     halo: int
-    depth: int  # sections of a block
-    tiles: int  # tiles of a block along y and x
-    batch: int  # tiles that go through the network together
-    blocks: list[int] | None  # those to super-resolve; None is all, others have no tissue
-    pyramid: bool  # whether coarser levels are made
-    ome_version: str  # of the image
+    depth: int
+    """Sections of a block."""
+    tiles: int
+    """Tiles of a block along y and x."""
+    batch: int
+    """Tiles that go through the network together."""
+    blocks: list[int] | None
+    """Numbers of those to super-resolve; None is all, others have no tissue."""
+    pyramid: bool
+    """Whether coarser levels are made."""
+    ome_version: str
+    """Version of OME-Zarr of the image."""
     degradation: str
+    """As in :class:`Job`, like ``consistent``."""
     consistent: bool
-    trust: list[str]  # names of the layers
-    calibration: dict[str, Any] | None  # a Calibration as plain data
+    trust: list[str]
+    """Names of the layers of trust."""
+    calibration: dict[str, Any] | None
+    """A :class:`~gpemsr.volume.calibration.Calibration` as plain data."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -143,7 +143,7 @@ def check_output(job: Job, resume: bool) -> None:
 
 
 def open_stack(job: Job) -> LRStack:
-    """The LR stack of a job. Raises InputError if it cannot be read, or the job has to say more of it."""
+    """The LR stack of a job. Raises InputError if it or its mask cannot be read, or the job has to say more of it."""
     with ExitStack() as opened:
         volume = opened.enter_context(open_source(job, "keep"))
         is_strict = (job.on_missing or ("keep" if job.mask else "replace")) == "replace"

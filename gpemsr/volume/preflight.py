@@ -21,17 +21,22 @@ BLENDING = 2**32  # bytes for blending a block, at most
 class Machine:
     """What a run has."""
 
-    memory: int  # bytes that it may take
-    is_gpu: bool = False  # whether they are a GPU's
+    memory: int
+    """Bytes that it may take."""
+    is_gpu: bool = False
+    """Whether these are a GPU's."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """What a section of a tile takes."""
 
-    fixed: float  # bytes, whatever the size
-    per_pixel: float  # bytes for an LR pixel
-    seconds: float  # for an LR pixel
+    fixed: float
+    """Bytes, whatever the size."""
+    per_pixel: float
+    """Bytes for an LR pixel."""
+    seconds: float
+    """Seconds for an LR pixel."""
 
     def times(self, number: int) -> Cost:
         """Of so many at once."""
@@ -87,11 +92,16 @@ def choose_sizes(
 class Needs:
     """What a run takes."""
 
-    finest: int  # bytes of the finest level at most, without compression
-    disk: int  # bytes of all that is on disk at once, at most
-    files: int  # at most
-    seconds: float  # by the probe, on one such device
-    memory: float  # bytes, by the probe
+    finest: int
+    """Bytes of the finest level at most, without compression."""
+    disk: int
+    """Bytes of all that is on disk at once, at most."""
+    files: int
+    """Number of files, at most."""
+    seconds: float
+    """Time by the probe, on one such device."""
+    memory: float
+    """Bytes, by the probe."""
 
     @classmethod
     def of(cls, plan: Plan, cost: Cost, itemsize: int, is_staged: bool) -> Needs:

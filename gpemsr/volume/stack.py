@@ -30,6 +30,7 @@ class LRStack:
         mask: a volume of whole numbers over all of ``volume``, not 0 where there is tissue; it may be coarser.
 
     Attributes:
+        shape: (z, y, x) of the region.
         torn: rectangles (z, y, x) of which a part is not there, and why.
     """
 

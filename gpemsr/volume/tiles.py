@@ -23,10 +23,14 @@ class Tiling:
     that is used is at least ``halo``, but at the volume's ends.
     """
 
-    size: int  # pixels of the axis
-    tile: int  # pixels that the network sees at once; size or more for all of them
-    overlap: int  # pixels that neighbouring tiles share
-    halo: int  # those of them at a tile's border that are not used
+    size: int
+    """Pixels of the axis."""
+    tile: int
+    """Pixels that the network sees at once; ``size`` or more for all of them."""
+    overlap: int
+    """Pixels that neighbouring tiles share."""
+    halo: int
+    """Those of the overlap at a tile's border that are not used."""
 
     @property
     def core(self) -> int:
@@ -96,12 +100,16 @@ class Block:
 class Grid:
     """Tiles and blocks of an LR region. Raises InputError for sizes that do not go together."""
 
-    shape: tuple[int, int, int]  # (z, y, x) of the region
-    tile: int  # as in Tiling
+    shape: tuple[int, int, int]
+    """(z, y, x) of the region."""
+    tile: int
+    """LR pixels along y and x, like ``overlap`` and ``halo``; see :class:`Tiling`."""
     overlap: int
     halo: int
-    depth: int  # sections of a block
-    tiles: int  # tiles of a block along y and along x
+    depth: int
+    """Sections of a block."""
+    tiles: int
+    """Tiles of a block along y and along x."""
 
     def __post_init__(self) -> None:
         for name in ("tile", "overlap", "halo"):

@@ -41,12 +41,18 @@ class Row(Record):
     training: Training | None = None
     parameters: int | None = None
     learned_parameters: int | None = None
-    macs: int | None = None  # multiply-adds of one section
-    seconds: list[float | None] = []  # of each section
-    peak_memory: int | None = None  # bytes
-    scores: dict[str, list[float | None] | None] = {}  # by measure, of each section
-    missing: dict[str, str] = {}  # why a measure was not taken
-    segmentation: dict[str, dict[str, float | None]] = {}  # by segmenter: threshold and scores
+    macs: int | None = None
+    """Multiply-adds of one section."""
+    seconds: list[float | None] = []
+    """Seconds of each section."""
+    peak_memory: int | None = None
+    """Bytes."""
+    scores: dict[str, list[float | None] | None] = {}
+    """By measure, of each section; None where it was not taken."""
+    missing: dict[str, str] = {}
+    """Why a measure was not taken."""
+    segmentation: dict[str, dict[str, float | None]] = {}
+    """By segmenter: threshold and scores."""
 
     @property
     def label(self) -> str:
@@ -75,7 +81,8 @@ class Benchmark(Record):
     hr: str | None = None
     lr: str | None = None
     ids: str | None = None
-    segmented: tuple[int, int] | None = None  # the first section and the one after the last
+    segmented: tuple[int, int] | None = None
+    """The first section that was segmented and the one after the last."""
     segmenters: list[str] = []
 
     @property

@@ -26,9 +26,12 @@ class Table:
     """A table with a line for each row of the benchmark."""
 
     title: str
-    caption: str  # how to read it
-    frame: pd.DataFrame  # Markdown cells; the first column is Method
-    notes: Sequence[str] = field(default_factory=list)  # what is to be known of some of the cells, below the table
+    caption: str
+    """How to read it."""
+    frame: pd.DataFrame
+    """Markdown cells; the first column is ``Method``."""
+    notes: Sequence[str] = field(default_factory=list)
+    """What is to be known of some of the cells, below the table."""
 
     @property
     def markdown(self) -> str:

@@ -17,10 +17,14 @@ _FEW = 4  # an axis of at most this length may be one of channels, wherever it i
 class Axes:
     """Where the axes of a stack lie in an array."""
 
-    z: int | None  # places of the space axes; None for a z axis that the array lacks
+    z: int | None
+    """Place of the z axis in the array; None if the array lacks it."""
     y: int
+    """Place of the y axis."""
     x: int
-    fixed: dict[int, int]  # place of every other axis -> the index taken
+    """Place of the x axis."""
+    fixed: dict[int, int]
+    """Place of every other axis -> the index taken."""
 
     @property
     def places(self) -> tuple[int, int, int]:

@@ -97,6 +97,7 @@ def create_volume(
     """A writer of the format that the suffix of ``path`` names: a context manager with ``write(section)``.
 
     Args:
+        shape: (z, y, x) of the stack.
         voxel_size: (z, y, x) in nm, or None if unknown.
         metadata: ``translation``, (z, y, x) in nm of the first voxel's centre, and ``note``, how the volume was made;
             what a format has no place for is left out.

@@ -23,11 +23,16 @@ def is_remote(path: Path | str) -> bool:
 class Node:
     """A group or an array."""
 
-    name: str  # its path in the store
-    driver: str  # zarr, zarr3 or n5
-    attributes: dict[str, Any]  # what its metadata file holds apart from the layout
-    shape: tuple[int, ...] | None  # of an array; None for a group
-    names: list[str] | None = None  # of an array's axes, as far as they are named
+    name: str
+    """Its path in the store."""
+    driver: str
+    """``zarr``, ``zarr3`` or ``n5``."""
+    attributes: dict[str, Any]
+    """What its metadata file holds apart from the layout."""
+    shape: tuple[int, ...] | None
+    """Shape of an array; None for a group."""
+    names: list[str] | None = None
+    """Names of an array's axes, as far as they are named."""
 
 
 class Store:

@@ -23,11 +23,16 @@ from gpemsr.errors import InputError
 class Found:
     """An array to be read."""
 
-    name: str  # its path in the store
-    driver: str  # tensorstore's
-    axes: Axes  # where z, y and x are
-    voxel_size: Callable[[], VoxelSize | None]  # finds (z, y, x) in nm
-    translation: Callable[[], VoxelSize] = lambda: (0.0, 0.0, 0.0)  # of the centre of the first voxel
+    name: str
+    """Its path in the store."""
+    driver: str
+    """tensorstore's name of the format."""
+    axes: Axes
+    """Where z, y and x are."""
+    voxel_size: Callable[[], VoxelSize | None]
+    """Finds (z, y, x) in nm."""
+    translation: Callable[[], VoxelSize] = lambda: (0.0, 0.0, 0.0)
+    """Finds (z, y, x) in nm of the centre of the first voxel."""
 
 
 def find_image(store: Store, opening: Opening) -> Found:

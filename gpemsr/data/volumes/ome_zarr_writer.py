@@ -22,15 +22,24 @@ Shape = tuple[int, int, int]
 class ImageLayout:
     """How an image is stored."""
 
-    shape: Shape  # (z, y, x) of the finest level
-    dtype: str  # name of the data type
-    voxel_size: tuple[float, float, float]  # (z, y, x) in nm of the finest level
-    translation: tuple[float, float, float]  # (z, y, x) in nm of the centre of its first voxel
-    chunk: Shape  # voxels
-    shard: Shape  # voxels; the unit of writing, which with 0.4 a chunk is
-    factors: tuple[Shape, ...] = ((1, 1, 1),)  # of each level relative to the finest one
-    version: str = "0.5"  # one of VERSIONS
-    fill: float = 0  # of voxels that are never written
+    shape: Shape
+    """(z, y, x) of the finest level."""
+    dtype: str
+    """Name of the data type."""
+    voxel_size: tuple[float, float, float]
+    """(z, y, x) in nm of the finest level."""
+    translation: tuple[float, float, float]
+    """(z, y, x) in nm of the centre of its first voxel."""
+    chunk: Shape
+    """Voxels of a chunk."""
+    shard: Shape
+    """Voxels of a shard, the unit of writing; with 0.4 that is a chunk."""
+    factors: tuple[Shape, ...] = ((1, 1, 1),)
+    """Size of a voxel of each level, over that of the finest one."""
+    version: str = "0.5"
+    """One of :data:`VERSIONS`."""
+    fill: float = 0
+    """Value of voxels that are never written."""
 
     def shape_of(self, level: int) -> Shape:
         """(z, y, x) of a level."""

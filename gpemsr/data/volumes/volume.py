@@ -20,14 +20,20 @@ GREY_TYPES = ("uint8", "uint16", "int8", "int16", "float32")  # all but the firs
 class Opening:
     """How a volume is to be opened."""
 
-    dataset: str | None = None  # which of several volumes in a file or folder
-    # sections that are absent or of one value: refuse, replace by the nearest earlier one, or keep as read, black
+    dataset: str | None = None
+    """Which of several volumes in a file or folder."""
     on_missing: Literal["refuse", "replace", "keep"] = "refuse"
-    level: int | None = None  # which level of a pyramid, 0 the first that its image lists; by default the finest
-    channel: int | None = None  # which channel, if there are several
-    time: int | None = None  # which time point, if there are several
-    voxel_size: VoxelSize | None = None  # (z, y, x) in nm, in place of what the source says
-    ids: bool = False  # whether voxels are instance ids, of which a section may lack any
+    """Absent sections and those of one value: ``refuse``, ``replace`` by the nearest earlier one, ``keep`` as read."""
+    level: int | None = None
+    """Which level of a pyramid, 0 the first that its image lists; by default the finest."""
+    channel: int | None = None
+    """Which channel, if there are several."""
+    time: int | None = None
+    """Which time point, if there are several."""
+    voxel_size: VoxelSize | None = None
+    """(z, y, x) in nm, in place of what the source says."""
+    ids: bool = False
+    """Whether voxels are instance ids, of which a section may lack any."""
 
     @property
     def is_sparse(self) -> bool:
@@ -51,6 +57,7 @@ class Volume(ABC):
         absent: numbers of sections that are known not to be there, and why.
 
     Attributes:
+        dataset: data set or array within the source, or None.
         shape: (z, y, x) in voxels.
         dtype: in native byte order.
         voxel_size: (z, y, x) in nm, or None if the source does not say.
