@@ -28,6 +28,7 @@ from gpemsr.data.section_sampling import window_indices
 from gpemsr.data.section_store import open_section_store
 from gpemsr.files import replaced
 from gpemsr.models.gpemsr_model import load_prior, psnr
+from gpemsr.models.stage_base import parameter_groups
 from gpemsr.options.read import read_options, to_plain
 
 OPTIONS = "options/cpu_hour/stage3_x8.yml"
@@ -108,13 +109,8 @@ def run(arguments: argparse.Namespace, prior: str, seed: int) -> list[tuple[int,
         load_prior(net, arguments.prior)
     if prior == "true":
         net.add_module("prior", CodesOfHR(net.prior))
-    groups: dict[bool, list] = {True: [], False: []}
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            groups["conv_offset" in name].append(parameter)
     rate = options["train"]["optim_g"]["lr"]
-    parameters = [{"params": groups[False], "lr": rate}, {"params": groups[True], "lr": 0.1 * rate}]
-    optimizer = torch.optim.Adam(parameters, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(parameter_groups(net, options["train"], 0.1), lr=rate, betas=(0.9, 0.99))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda i: min(1, (i + 1) / WARM_UP) * (0.5 + 0.5 * np.cos(np.pi * i / total) + 1e-3)
     )

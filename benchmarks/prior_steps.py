@@ -84,10 +84,8 @@ def learn(name: str, seed: int, arguments: argparse.Namespace, file: Path) -> No
     start = torch.load(f"{stem(after, seed, arguments)}.pth", weights_only=True) if after else None
     torch.manual_seed(seed)
     training = training_of(name, total, arguments, priors_of(name, arguments), start)
-    windows, rng = (
-        Windows(arguments.train, arguments.crop, arguments.device),
-        np.random.default_rng([seed, after is not None]),
-    )
+    windows = Windows(arguments.train, arguments.crop, arguments.device)
+    rng = np.random.default_rng([seed, after is not None])
     for _ in trange(total, desc=f"{name}, seed {seed}", disable=None):
         training.iterate(windows, rng)
     with replaced(file) as temporary:

@@ -24,6 +24,7 @@ from gpemsr.data.section_store import open_section_store
 from gpemsr.files import replaced
 from gpemsr.losses.contextual_loss import ContextualLoss
 from gpemsr.models.gpemsr_model import attach_features
+from gpemsr.models.stage_base import parameter_groups
 from gpemsr.options.read import read_options, to_plain
 
 STAGE3 = "options/cpu_hour/stage3_x8.yml"
@@ -144,15 +145,10 @@ class Training:
     def __post_init__(self) -> None:
         from basicsr.losses import build_loss
 
-        groups: dict[bool, list] = {False: [], True: []}
-        for name, parameter in self.net.named_parameters():
-            if parameter.requires_grad:
-                groups["conv_offset" in name].append(parameter)
-        rates = self.rates[0], self.rates[0] * self.step.offset_rate
-        parameters = [{"params": group, "lr": rate} for group, rate in zip(groups.values(), rates, strict=True)]
         device = next(self.net.parameters()).device
+        groups = parameter_groups(self.net, {"optim_g": {"lr": self.rates[0]}}, self.step.offset_rate)
         fused = device.type == "cuda"
-        self.optimizer = torch.optim.Adam([g for g in parameters if g["params"]], betas=(0.9, 0.99), fused=fused)
+        self.optimizer = torch.optim.Adam(groups, lr=self.rates[0], betas=(0.9, 0.99), fused=fused)
         low = self.rates[1] / self.rates[0]
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer,
